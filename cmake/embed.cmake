@@ -1,0 +1,12 @@
+# Writes FILES as rows {"NNNN_name", "sql text"}, in name order, to OUT.
+list(SORT FILES)
+set(rows "")
+foreach(file IN LISTS FILES)
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} text)
+  string(REPLACE "\\" "\\\\" text "${text}")
+  string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "\n" "\\n\"\n\"" text "${text}")
+  string(APPEND rows "{\"${name}\",\n\"${text}\"},\n")
+endforeach()
+file(WRITE ${OUT} "${rows}")

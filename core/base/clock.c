@@ -1,0 +1,165 @@
+/* Time. */
+#include "core/base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static uint64_t fake_mono_us;
+static int64_t fake_wall_us;
+
+static int64_t read_clock_us(clockid_t id)
+{
+    struct timespec ts;
+    clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+uint64_t clock_mono_us(void)
+{
+    return LIKELY(fake_mono_us == 0) ? (uint64_t)read_clock_us(CLOCK_MONOTONIC) : fake_mono_us;
+}
+
+int64_t clock_wall_us(void)
+{
+    return LIKELY(fake_wall_us == 0) ? read_clock_us(CLOCK_REALTIME) : fake_wall_us;
+}
+
+void clock_fake(uint64_t mono_us, int64_t wall_us)
+{
+    fake_mono_us = mono_us;
+    fake_wall_us = wall_us;
+}
+
+static struct tm split(int64_t wall_us)
+{
+    time_t seconds = (time_t)(wall_us / 1000000);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    return tm;
+}
+
+void clock_rfc3339(int64_t wall_us, char *out)
+{
+    struct tm tm = split(wall_us);
+    strftime(out, CLOCK_RFC3339_LEN + 1, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+void clock_rfc3339_us(int64_t wall_us, char *out)
+{
+    struct tm tm = split(wall_us);
+    size_t len = strftime(out, CLOCK_RFC3339_US_LEN + 1, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out + len, CLOCK_RFC3339_US_LEN + 1 - len, ".%06uZ", (unsigned)(wall_us % 1000000));
+}
+
+static int digits(struct slice *in, size_t count, int *ret)
+{
+    int value = 0;
+    if (in->len < count)
+        return -1;
+    for (size_t i = 0; i < count; ++i) {
+        if (in->base[i] < '0' || in->base[i] > '9')
+            return -1;
+        value = value * 10 + (in->base[i] - '0');
+    }
+    in->base += count;
+    in->len -= count;
+    *ret = value;
+    return 0;
+}
+
+static int expect(struct slice *in, char a, char b)
+{
+    if (in->len == 0 || (in->base[0] != a && in->base[0] != b))
+        return -1;
+    ++in->base;
+    --in->len;
+    return 0;
+}
+
+static int parse_fraction(struct slice *in, int64_t *ret_us)
+{
+    int64_t scale = 100000;
+    *ret_us = 0;
+    if (in->len == 0 || in->base[0] != '.')
+        return 0;
+    ++in->base;
+    --in->len;
+    if (in->len == 0 || in->base[0] < '0' || in->base[0] > '9')
+        return -1;
+    for (; in->len > 0 && in->base[0] >= '0' && in->base[0] <= '9'; ++in->base, --in->len, scale /= 10)
+        *ret_us += (in->base[0] - '0') * scale;
+    return 0;
+}
+
+static int parse_offset(struct slice *in, int64_t *ret_s)
+{
+    int hours, minutes;
+    *ret_s = 0;
+    if (expect(in, 'Z', 'z') == 0)
+        return 0;
+    int sign = in->len > 0 && in->base[0] == '-' ? -1 : 1;
+    if (expect(in, '+', '-') != 0 || digits(in, 2, &hours) != 0 || expect(in, ':', ':') != 0 ||
+        digits(in, 2, &minutes) != 0 || hours > 23 || minutes > 59)
+        return -1;
+    *ret_s = sign * (hours * 3600 + minutes * 60);
+    return 0;
+}
+
+int clock_parse_rfc3339(struct slice in, int64_t *ret_wall_us)
+{
+    struct tm tm = {0};
+    int64_t us, offset_s;
+    if (digits(&in, 4, &tm.tm_year) != 0 || expect(&in, '-', '-') != 0 || digits(&in, 2, &tm.tm_mon) != 0 ||
+        expect(&in, '-', '-') != 0 || digits(&in, 2, &tm.tm_mday) != 0 || expect(&in, 'T', 't') != 0 ||
+        digits(&in, 2, &tm.tm_hour) != 0 || expect(&in, ':', ':') != 0 || digits(&in, 2, &tm.tm_min) != 0 ||
+        expect(&in, ':', ':') != 0 || digits(&in, 2, &tm.tm_sec) != 0 || parse_fraction(&in, &us) != 0 ||
+        parse_offset(&in, &offset_s) != 0 || in.len != 0)
+        return -1;
+    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
+        tm.tm_sec > 60)
+        return -1;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    *ret_wall_us = ((int64_t)timegm(&tm) - offset_s) * 1000000 + us;
+    return 0;
+}
+
+static int parse_unit(struct slice *in, uint64_t *ret_ms)
+{
+    static const struct {
+        struct slice name;
+        uint64_t ms;
+    } units[] = {{{"ms", 2}, 1}, {{"h", 1}, 3600000}, {{"m", 1}, 60000}, {{"s", 1}, 1000}};
+    for (size_t i = 0; i < ARRAY_LEN(units); ++i) {
+        if (!slice_starts(*in, units[i].name))
+            continue;
+        in->base += units[i].name.len;
+        in->len -= units[i].name.len;
+        *ret_ms = units[i].ms;
+        return 0;
+    }
+    return -1;
+}
+
+int clock_parse_duration(struct slice in, uint64_t *ret_ms)
+{
+    uint64_t total = 0, unit_ms;
+    int parts = 0;
+    for (; in.len > 0; ++parts) {
+        uint64_t value = 0;
+        size_t count = 0;
+        while (count < in.len && in.base[count] >= '0' && in.base[count] <= '9')
+            value = value * 10 + (uint64_t)(in.base[count++] - '0');
+        if (count == 0 || count > 5)
+            return -1;
+        in.base += count;
+        in.len -= count;
+        if (parse_unit(&in, &unit_ms) != 0)
+            return -1;
+        total += value * unit_ms;
+    }
+    if (parts == 0 || parts > 4)
+        return -1;
+    *ret_ms = total;
+    return 0;
+}
