@@ -45,8 +45,9 @@ struct json *json_find(const struct json *object, ...) __attribute__((sentinel))
 /* The string, or `fallback` when `value` is NULL or no string. */
 const char *json_str(const struct json *value, const char *fallback);
 struct slice json_slice(const struct json *value); /* {NULL,0} when no string */
-bool json_int(const struct json *value, int64_t *ret);
+bool json_int(const struct json *value, int64_t *ret); /* by value: 5, 5.0 and 0.5e1 are all five */
 int64_t json_int_or(const struct json *value, int64_t fallback);
+double json_double_or(const struct json *value, double fallback); /* also when it is too large for a double */
 bool json_is_true(const struct json *value);
 bool json_equal(const struct json *a, const struct json *b); /* member order does not matter; numbers by value */
 const char *json_type_name(enum json_type type);
@@ -58,8 +59,9 @@ const char *json_type_name(enum json_type type);
 struct json *json_new_object(struct arena *arena);
 struct json *json_new_array(struct arena *arena);
 struct json *json_new_string(struct arena *arena, struct slice text); /* copies */
-struct json *json_new_str(struct arena *arena, const char *text);
+struct json *json_new_str(struct arena *arena, const char *text); /* NULL gives "" */
 struct json *json_new_int(struct arena *arena, int64_t value);
+struct json *json_new_double(struct arena *arena, double value); /* infinities and NaN become null */
 struct json *json_new_bool(struct arena *arena, bool value);
 struct json *json_new_null(struct arena *arena);
 /* Append; a value has at most one parent. json_set replaces a member of that name in place. Return the value. */
@@ -68,6 +70,7 @@ struct json *json_set(struct arena *arena, struct json *object, const char *name
 struct json *json_set_n(struct arena *arena, struct json *object, struct slice name, struct json *value);
 struct json *json_set_str(struct arena *arena, struct json *object, const char *name, const char *text);
 struct json *json_set_int(struct arena *arena, struct json *object, const char *name, int64_t value);
+struct json *json_set_double(struct arena *arena, struct json *object, const char *name, double value);
 struct json *json_set_bool(struct arena *arena, struct json *object, const char *name, bool value);
 bool json_remove(struct json *object, const char *name);
 bool json_remove_child(struct json *parent, struct json *child);
@@ -77,7 +80,8 @@ struct json *json_clone(struct arena *arena, const struct json *value);
 void json_quote(struct strbuf *out, struct slice text); /* with quotes; invalid UTF-8 becomes U+FFFD */
 void json_write(struct strbuf *out, const struct json *value);        /* compact */
 void json_write_pretty(struct strbuf *out, const struct json *value); /* 2 spaces */
-/* Members sorted by name at every level: equal documents give equal bytes. For hashing and comparing. */
+/* Members sorted by name at every level, numbers in one form (1.50 and 15e-1 both 1.5): documents that json_equal()
+ * give equal bytes. For hashing and comparing. */
 void json_write_canonical(struct strbuf *out, const struct json *value);
 void json_write_yaml(struct strbuf *out, const struct json *value); /* block style, as kubectl prints */
 
