@@ -17,8 +17,9 @@ struct net_worker;
 
 enum { NET_SCRATCH_SIZE = 64 * 1024 };
 
-/* Runs at the end of the current event (before the loop waits again), in the order posted: the only place where
- * connections and requests are destroyed, so that no callback ever returns into freed memory. */
+/* Runs at the end of the current loop turn (before the loop waits again), in the order posted: the only place where
+ * connections and requests are destroyed, so that no callback ever returns into freed memory; and where output is
+ * flushed, so that what all events of a turn wrote to one stream leaves in one system call. */
 struct net_post {
     struct list link; /* unlinked when idle */
     void (*run)(struct net_post *post);
@@ -36,8 +37,9 @@ struct net_worker {
     unsigned index;
     h2o_loop_t *loop;          /* owned */
     struct timers timers;      /* monotonic milliseconds */
-    uint64_t now_us;           /* monotonic; read once a loop turn */
-    int64_t wall_us;           /* wall clock; read once a loop turn */
+    uint64_t now_us;           /* monotonic; read once a loop turn, at its first event (see net_worker_enter) */
+    int64_t wall_us;           /* wall clock; likewise */
+    bool is_clock_stale;
     struct list posts;         /* of struct net_post */
     size_t mem_used, mem_soft, mem_hard;
     char *scratch;             /* NET_SCRATCH_SIZE bytes for reads; contents last until the next read on this worker */
@@ -48,9 +50,10 @@ struct net_worker {
 
 /* `mem_*` of 0 mean no limit. */
 struct net_worker *net_worker_new(unsigned index, size_t mem_soft, size_t mem_hard);
-/* After the thread has left net_worker_run(). NULL is fine; returns NULL. */
+/* After the thread has left net_worker_run(), on any thread; sockets and timers of its users must be gone, and job
+ * threads stopped or idle. Messages and posts that still wait are run first. NULL is fine; returns NULL. */
 struct net_worker *net_worker_free(struct net_worker *worker);
-/* Runs until net_worker_stop(). The calling thread becomes the worker's thread. EINTR is survived. */
+/* Runs until net_worker_stop(), also when that came before. The calling thread becomes the worker's thread. EINTR is survived. */
 void net_worker_run(struct net_worker *worker);
 /* One turn, waiting at most `max_wait_ms`: for tests and for compositions with a loop of their own. */
 void net_worker_turn(struct net_worker *worker, int max_wait_ms);
@@ -58,6 +61,14 @@ void net_worker_stop(struct net_worker *worker);
 /* Starts a thread that runs the worker; join with net_worker_join(). */
 int net_worker_start_thread(struct net_worker *worker, const char *name);
 void net_worker_join(struct net_worker *worker);
+/* Callbacks of h2o sockets say this first: the clock of a turn is read when its first event arrives, because libh2o has
+ * no hook between waiting and the callbacks. (net_io, net_listener, messages and timers have said it already.) */
+void net_worker_refresh_clock(struct net_worker *worker);
+static inline void net_worker_enter(struct net_worker *worker)
+{
+    if (UNLIKELY(worker->is_clock_stale))
+        net_worker_refresh_clock(worker);
+}
 
 /* Takes the message; runs it on the worker's thread in the order sent from each thread. */
 void net_worker_send(struct net_worker *worker, struct net_message *message);
@@ -103,10 +114,11 @@ struct net_job {
 };
 void net_job_submit(struct net_worker *worker, struct net_job *job);
 void net_job_cancel(struct net_job *job);
-/* The process's pool: started on first use with 2 threads, or as set here before. Queue bound: 4096 jobs, then the
- * submitter runs nothing and `done` comes with state NET_JOB_REFUSED. */
+/* The process's pool: started on first use with 2 threads, or as set here before. Queue bound: 4096 jobs, then `run` is
+ * not called and `done` comes with state NET_JOB_REFUSED; the same for those that wait when the pool stops. */
 enum { NET_JOB_IDLE, NET_JOB_QUEUED, NET_JOB_RUNNING, NET_JOB_DONE, NET_JOB_CANCELLED, NET_JOB_REFUSED };
+enum { NET_JOBS_MAX_QUEUED = 4096 };
 void net_jobs_start(unsigned num_threads);
-void net_jobs_stop(void); /* waits for running jobs */
+void net_jobs_stop(void); /* waits for running jobs; before net_worker_free() of the workers they report to */
 
 #endif

@@ -1,0 +1,226 @@
+/* The loop turn: posts, wait (bounded by the next timer), events, timers, posts.
+ *
+ * libh2o's own timers are not used: they run on the wall clock and cost a scan a turn. Its loop is asked to wait no
+ * longer than until our next timer, and not at all while posts wait, because nothing else would wake it for them. */
+#include "core/net/worker.h"
+
+#include "core/base/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(h2o_socket_t) == 96, "libh2o-evloop of another ABI");
+
+enum {
+    MAX_WAIT_MS = 60 * 1000,   /* a bound for a loop without timers: harmless and hides no lost wakeup for ever */
+    MAX_POST_ROUNDS = 16,      /* posts that post: so many rounds before sockets get their turn again */
+};
+
+struct net_worker_private {
+    h2o_multithread_queue_t *queue;
+    h2o_multithread_receiver_t mailbox; /* `worker` is found by it */
+    struct net_worker *worker;
+    atomic_bool must_stop;
+    pthread_t thread;
+    bool has_thread;
+};
+
+void net_worker_refresh_clock(struct net_worker *worker)
+{
+    worker->now_us = clock_mono_us();
+    worker->wall_us = clock_wall_us();
+    worker->is_clock_stale = false;
+}
+
+/* ---- mailbox ---- */
+
+static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+{
+    struct net_worker *worker = CONTAINER_OF(receiver, struct net_worker_private, mailbox)->worker;
+
+    net_worker_enter(worker);
+    while (!h2o_linklist_is_empty(messages)) {
+        struct net_message *message = H2O_STRUCT_FROM_MEMBER(struct net_message, super.link, messages->next);
+        h2o_linklist_unlink(&message->super.link);
+        message->run(message, worker);
+    }
+}
+
+void net_worker_send(struct net_worker *worker, struct net_message *message)
+{
+    message->super = (h2o_multithread_message_t){{NULL, NULL}};
+    h2o_multithread_send_message(&worker->private->mailbox, &message->super);
+}
+
+/* ---- posts ---- */
+
+void net_post(struct net_worker *worker, struct net_post *post)
+{
+    if (list_is_empty(&post->link))
+        list_push(&worker->posts, &post->link);
+}
+
+static void run_round(struct list *round)
+{
+    while (!list_is_empty(round)) {
+        struct net_post *post = LIST_FIRST(round, struct net_post, link);
+        list_remove(&post->link);
+        post->run(post); /* may free the post */
+    }
+}
+
+static void run_posts(struct net_worker *worker)
+{
+    for (int i = 0; i < MAX_POST_ROUNDS && !list_is_empty(&worker->posts); i++) {
+        struct list round;
+        list_insert_after(&worker->posts, &round); /* take all: `round` becomes their head */
+        list_remove(&worker->posts);
+        run_round(&round);
+    }
+}
+
+/* ---- the loop ---- */
+
+static int32_t wait_ms(struct net_worker *worker, int max_wait_ms)
+{
+    uint64_t wait = max_wait_ms < 0 ? MAX_WAIT_MS : MIN((uint64_t)max_wait_ms, MAX_WAIT_MS);
+    uint64_t next = timers_next_ms(&worker->timers, net_now_ms(worker));
+
+    if (!list_is_empty(&worker->posts))
+        return 0;
+    return (int32_t)MIN(wait, next);
+}
+
+void net_worker_turn(struct net_worker *worker, int max_wait_ms)
+{
+    net_worker_refresh_clock(worker);
+    run_posts(worker);
+    int32_t wait = wait_ms(worker, max_wait_ms);
+    worker->is_clock_stale = true;
+    if (h2o_evloop_run(worker->loop, wait) != 0 && errno != EINTR)
+        abort(); /* epoll itself fails: descriptors were closed behind the loop's back */
+    net_worker_refresh_clock(worker); /* timers see the time the events took */
+    timers_run(&worker->timers, net_now_ms(worker));
+    run_posts(worker);
+}
+
+void net_worker_run(struct net_worker *worker)
+{
+    while (!atomic_load_explicit(&worker->private->must_stop, memory_order_acquire))
+        net_worker_turn(worker, -1);
+}
+
+void net_worker_stop(struct net_worker *worker)
+{
+    atomic_store_explicit(&worker->private->must_stop, true, memory_order_release);
+    h2o_multithread_send_message(&worker->private->mailbox, NULL); /* wakes the loop */
+}
+
+static void *thread_main(void *arg)
+{
+    net_worker_run(arg);
+    return NULL;
+}
+
+/* Signals belong to the main thread; only those raised by the thread's own faults stay open here. */
+static void block_signals(sigset_t *ret_old)
+{
+    sigset_t all;
+    sigfillset(&all);
+    for (size_t i = 0; i < 5; i++)
+        sigdelset(&all, (int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}[i]);
+    pthread_sigmask(SIG_SETMASK, &all, ret_old);
+}
+
+int net_worker_start_thread(struct net_worker *worker, const char *name)
+{
+    struct net_worker_private *private = worker->private;
+    sigset_t old;
+
+    assert(!private->has_thread);
+    block_signals(&old);
+    int ret = pthread_create(&private->thread, NULL, thread_main, worker);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (ret != 0)
+        return -1;
+    private->has_thread = true;
+    (void)pthread_setname_np(private->thread, name); /* for ps and gdb only */
+    return 0;
+}
+
+void net_worker_join(struct net_worker *worker)
+{
+    if (!worker->private->has_thread)
+        return;
+    pthread_join(worker->private->thread, NULL);
+    worker->private->has_thread = false;
+}
+
+enum net_mem_level net_mem_level(const struct net_worker *worker)
+{
+    if (worker->mem_hard != 0 && worker->mem_used >= worker->mem_hard)
+        return NET_MEM_CRITICAL;
+    if (worker->mem_soft != 0 && worker->mem_used >= worker->mem_soft)
+        return NET_MEM_SHED;
+    return NET_MEM_OK;
+}
+
+/* ---- lifecycle ---- */
+
+struct net_worker *net_worker_new(unsigned index, size_t mem_soft, size_t mem_hard)
+{
+    struct net_worker *worker = xcalloc(1, sizeof(*worker));
+    struct net_worker_private *private = xcalloc(1, sizeof(*private));
+
+    *worker = (struct net_worker){.index = index, .mem_soft = mem_soft, .mem_hard = mem_hard, .private = private};
+    worker->loop = h2o_evloop_create();
+    list_init(&worker->posts);
+    worker->scratch = xmalloc(NET_SCRATCH_SIZE);
+    worker->scratch_tls = xmalloc(NET_SCRATCH_SIZE);
+    net_worker_refresh_clock(worker);
+    timers_init(&worker->timers, net_now_ms(worker));
+    private->worker = worker;
+    atomic_init(&private->must_stop, false);
+    private->queue = h2o_multithread_create_queue(worker->loop);
+    h2o_multithread_register_receiver(private->queue, &private->mailbox, on_messages);
+    return worker;
+}
+
+static void close_mailbox(struct net_worker_private *private)
+{
+    h2o_multithread_unregister_receiver(private->queue, &private->mailbox);
+    h2o_multithread_destroy_queue(private->queue);
+    free(private->queue); /* the library forgets it */
+}
+
+/* The library frees a loop without closing its epoll descriptor, which follows the public part of the struct. */
+static void close_loop(h2o_loop_t *loop)
+{
+    int epoll_fd = ((struct {
+                       h2o_loop_t super;
+                       int fd;
+                   } *)loop)
+                       ->fd;
+    h2o_evloop_destroy(loop);
+    close(epoll_fd);
+}
+
+struct net_worker *net_worker_free(struct net_worker *worker)
+{
+    if (worker == NULL)
+        return NULL;
+    assert(!worker->private->has_thread);
+    for (int i = 0; i < 4 || !list_is_empty(&worker->posts); i++)
+        net_worker_turn(worker, 0);
+    close_mailbox(worker->private);
+    close_loop(worker->loop);
+    free(worker->scratch);
+    free(worker->scratch_tls);
+    free(worker->private);
+    free(worker);
+    return NULL;
+}
