@@ -13,11 +13,15 @@
 
 /* Objects up to this size look for duplicate names by scanning; larger ones keep a map. */
 enum { SCAN_MEMBERS_MAX = 16 };
+/* Nodes allocated at a time: the first batch and the largest. */
+enum { FIRST_BATCH = 4, MAX_BATCH = 64 };
 
 struct parser {
     struct arena *arena;
     struct slice source; /* as given: what errors are located in */
     char *base, *at, *end;
+    struct json *nodes; /* the rest of a batch: nodes need no alignment padding between them */
+    unsigned num_nodes, next_batch;
     unsigned depth;
     struct hashmap seen[JSON_MAX_DEPTH];
     struct json_path_step path[JSON_MAX_DEPTH];
@@ -64,9 +68,14 @@ static inline void skip_space(struct parser *p)
 
 static struct json *new_node(struct parser *p, enum json_type type)
 {
-    struct json *node = arena_zalloc(p->arena, sizeof(*node));
-    node->type = type;
-    return node;
+    if (p->num_nodes == 0) {
+        p->num_nodes = p->next_batch;
+        p->next_batch = MIN(p->next_batch * 2, (unsigned)MAX_BATCH);
+        p->nodes = arena_alloc(p->arena, p->num_nodes * sizeof(*p->nodes));
+    }
+    --p->num_nodes;
+    *p->nodes = (struct json){.type = type};
+    return p->nodes++;
 }
 
 /* ---- strings ---- */
@@ -331,7 +340,7 @@ static struct json *parse_value(struct parser *p)
 
 struct json *json_parse(struct arena *arena, struct slice text, struct err *err)
 {
-    struct parser p = {.arena = arena, .source = text, .err = err};
+    struct parser p = {.arena = arena, .source = text, .err = err, .next_batch = FIRST_BATCH};
     p.at = p.base = arena_strndup(arena, text.base, text.len);
     p.end = p.base + text.len;
     skip_space(&p);
