@@ -19,25 +19,42 @@ struct ht_exchange_ops {
 struct ht_server_engine {
     /* Returns how many of the bytes it consumed, like on_read. The engine's own state is conn->engine_data. */
     size_t (*adopt)(struct ht_server_conn *conn, const char *bytes, size_t len);
-    void (*drain)(struct ht_server_conn *conn);
+    void (*drain)(struct ht_server_conn *conn); /* conn->is_draining is set already */
     void (*close)(struct ht_server_conn *conn);
+    void (*dispose)(struct ht_server_conn *conn); /* frees engine_data; from the post of ht_server_conn_finish() */
 };
 extern const struct ht_server_engine ht_http1_server, ht_http2_server;
 
+/* client.c sets conn->engine, version and is_ready before adopt(), and resets the engine's fields of a call (conn,
+ * is_unsent = 1, had_response, is_ended, is_tunnel, response …) before start(). The engine counts: num_active and
+ * capacity change in start() and when it lets go of a call; idle_since_ms when the last one went. */
 struct ht_client_engine {
-    void (*adopt)(struct ht_client_conn *conn); /* connected (and handshaken): take over io.ops */
+    void (*adopt)(struct ht_client_conn *conn); /* connected (and handshaken): take over io.ops, set capacity */
     void (*start)(struct ht_client_conn *conn, struct ht_call *call);
     bool (*body)(struct ht_call *call, const struct iovec *iov, int num);
     void (*end)(struct ht_call *call, const struct ht_headers *trailers);
     void (*resume)(struct ht_call *call);
     void (*cancel)(struct ht_call *call);
+    /* The owner is done with it (is_gone is set, capacity 0): close and finish when no call runs, else the engine does so
+     * by itself when the last one ended. */
     void (*close)(struct ht_client_conn *conn);
+    void (*dispose)(struct ht_client_conn *conn); /* frees engine_data; from the post of ht_client_conn_finish() */
 };
 extern const struct ht_client_engine ht_http1_client, ht_http2_client;
 
 /* Shared by the engines (server.c, client.c). */
-/* Frees the exchange's pool-held struct after on_close, from a post. Engines embed ht_exchange in their stream. */
-void ht_server_conn_finish(struct ht_server_conn *conn); /* io closed, no exchange left: on_closed, then free */
-void ht_client_conn_gone(struct ht_client_conn *conn, enum ht_fail fail, const char *detail); /* on_gone once */
+/* The engine is done: net_io_close() was called (or net_io_close_gracefully() has ended) and every exchange had its
+ * on_close. From a post: engine->dispose(), on_closed, free. May be called anywhere; twice is once. */
+void ht_server_conn_finish(struct ht_server_conn *conn);
+/* Zeroes all but the pool (which is initialised or cleared), fills what both engines fill alike, counts the request. */
+void ht_exchange_init(struct ht_exchange *x, struct ht_server_conn *conn, const struct ht_exchange_ops *ops);
+/* "Sun, 06 Nov 1994 08:49:37 GMT", made once a second and worker. Valid until the next call on this thread. */
+struct slice ht_date(const struct net_worker *worker);
+/* on_gone, at most once and not after ht_client_close(); sets is_gone and capacity 0. Closing stays the engine's. */
+void ht_client_conn_gone(struct ht_client_conn *conn, enum ht_fail fail, const char *detail);
+/* As ht_server_conn_finish(): io closed, no call left. */
+void ht_client_conn_finish(struct ht_client_conn *conn);
+/* The engine lets go: call->conn = NULL, counts; when it was the last of a gone connection true: close and finish. */
+bool ht_call_let_go(struct ht_call *call);
 
 #endif

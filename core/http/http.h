@@ -30,7 +30,7 @@ struct ht_headers {
     uint32_t num, cap;
 };
 
-/* Memory is the pool's; name and value are borrowed (they must live as long as the pool: use ht_headers_dup to copy). */
+/* Memory is the pool's; name and value are borrowed (they must live as long as the pool: use ht_pool_dup to copy). */
 struct ht_header *ht_headers_add(h2o_mem_pool_t *pool, struct ht_headers *headers, struct slice name, struct slice value);
 struct ht_header *ht_headers_add_token(h2o_mem_pool_t *pool, struct ht_headers *headers, const h2o_token_t *token,
                                        struct slice value);
@@ -46,6 +46,19 @@ struct slice ht_pool_dup(h2o_mem_pool_t *pool, struct slice src);        /* NUL-
 /* Syntax, for whatever puts foreign or configured bytes into a message. */
 bool ht_is_token(struct slice text);
 bool ht_is_field_value(struct slice text);
+/* Visible ASCII without '#': what may stand in a request line as path and query. Not empty. */
+bool ht_is_target(struct slice text);
+/* host or host ":" port: letters, digits, '-', '_' and single dots, or an address in brackets; port 1-65535. No userinfo,
+ * no percent-encoding, nothing empty. */
+bool ht_is_authority(struct slice text);
+/* Request fields nobody behind a gateway may see: names with '_' (servers behind us read x_user and x-user as one name)
+ * and `proxy` (becomes HTTP_PROXY in CGI). Both engines drop them. `name` is in lower case. */
+bool ht_is_dropped_field(struct slice name);
+/* Fields that mean something only to the connection they came on, by name (RFC 9110 7.6.1): connection, keep-alive,
+ * proxy-connection, te, transfer-encoding, upgrade, http2-settings. What Connection names comes on top. */
+bool ht_is_hop_field(const struct ht_header *header);
+/* Fields a trailer section may not carry: framing, routing, authentication, request modifiers (RFC 9110 6.5.1). */
+bool ht_is_forbidden_trailer(const struct ht_header *header);
 const char *ht_status_reason(unsigned status);
 
 enum ht_version { HT_HTTP10 = 0x100, HT_HTTP11 = 0x101, HT_HTTP2 = 0x200 };
@@ -128,7 +141,8 @@ struct ht_exchange {
     struct slice upgrade;   /* "websocket" when a valid RFC 6455 or RFC 8441 request asks for it; else {NULL,0}. Other
                              * Upgrade offers are dropped as RFC 9110 7.8 allows. */
     unsigned has_body : 1, is_tls : 1, wants_body : 1 /* set by ht_exchange_resume */, is_body_done : 1,
-        is_head_sent : 1, is_ended : 1, te_trailers : 1 /* client accepts trailers */, is_tunnel : 1;
+        is_head_sent : 1, is_ended : 1, te_trailers : 1 /* client accepts trailers */, is_tunnel : 1,
+        expects_continue : 1 /* Expect: 100-continue; the field itself is gone from `headers` */;
     uint64_t body_bytes_in, body_bytes_out; /* payload */
     unsigned status;                        /* final status sent, 0 before */
 };
@@ -167,7 +181,7 @@ struct ht_server_conn {
 };
 
 /* Takes the descriptor. `ctx` NULL: plain. `conn` is heap memory owned by the engine until on_closed. `first_bytes`
- * were read already (after a PROXY header) and may be {NULL,0}. */
+ * were read already (after a PROXY header) and may be {NULL,0}; they are copied. No callback comes before it returns. */
 struct ht_server_conn *ht_server_accept(struct net_worker *worker, int fd, SSL_CTX *ctx, const struct ht_handler *handler,
                                         const struct ht_limits *limits, void *owner,
                                         void (*on_closed)(struct ht_server_conn *conn), struct slice first_bytes);
@@ -256,7 +270,8 @@ struct ht_client_conn {
     uint64_t idle_since_ms;       /* valid while num_active == 0 */
     enum ht_version version;      /* once ready */
     bool is_ready, is_gone;
-    const struct ht_client_engine *engine; /* NULL until the protocol is known */
+    uint32_t max_head_bytes, max_concurrent_streams; /* of its config */
+    const struct ht_client_engine *engine; /* one that makes calls wait until the protocol is known */
     void *engine_data;
 };
 
