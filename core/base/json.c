@@ -2,15 +2,12 @@
  * yaml_write.c. */
 #include "core/base/json.h"
 
-#include "core/base/hashmap.h"
 #include "core/base/json_number.h"
+#include "core/base/json_tree.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-/* Objects larger than this are compared by map instead of by scanning. */
-enum { SCAN_MEMBERS_MAX = 16 };
 
 /* ---- looking ---- */
 
@@ -121,7 +118,7 @@ static bool objects_equal(const struct json *a, const struct json *b)
 {
     bool is_equal = true;
     struct hashmap by_name = HASHMAP_INIT;
-    if (b->num > SCAN_MEMBERS_MAX)
+    if (b->num > JSON_SCAN_MEMBERS_MAX)
         JSON_FOR(member, b)
     (void)hashmap_put(&by_name, member->key.base, member->key.len, member);
     /* Usually both are in the same order: then `guess` is always right. */
@@ -130,8 +127,8 @@ static bool objects_equal(const struct json *a, const struct json *b)
     {
         const struct json *other = guess;
         if (other == NULL || !slice_eq(other->key, member->key))
-            other = b->num > SCAN_MEMBERS_MAX ? hashmap_get(&by_name, member->key.base, member->key.len)
-                                              : json_get_n(b, member->key);
+            other = b->num > JSON_SCAN_MEMBERS_MAX ? hashmap_get(&by_name, member->key.base, member->key.len)
+                                                   : json_get_n(b, member->key);
         if (other == NULL || !json_equal(member, other)) {
             is_equal = false;
             break;
@@ -242,22 +239,10 @@ struct json *json_new_null(struct arena *arena)
     return new_node(arena, JSON_NULL);
 }
 
-static struct json *append(struct json *parent, struct json *value)
-{
-    value->next = NULL;
-    if (parent->last != NULL)
-        parent->last->next = value;
-    else
-        parent->child = value;
-    parent->last = value;
-    ++parent->num;
-    return value;
-}
-
 struct json *json_push(struct json *array, struct json *value)
 {
     value->key = (struct slice){NULL, 0};
-    return append(array, value);
+    return json_append(array, value);
 }
 
 /* Puts `value` where `old` is. */
@@ -284,7 +269,7 @@ struct json *json_set_n(struct arena *arena, struct json *object, struct slice n
         return value;
     }
     value->key = arena_slice(arena, name);
-    return append(object, value);
+    return json_append(object, value);
 }
 
 struct json *json_set(struct arena *arena, struct json *object, const char *name, struct json *value)
@@ -344,7 +329,7 @@ struct json *json_clone(struct arena *arena, const struct json *value)
         copy->text = arena_slice(arena, value->text);
     JSON_FOR(child, value)
     {
-        struct json *child_copy = append(copy, json_clone(arena, child));
+        struct json *child_copy = json_append(copy, json_clone(arena, child));
         if (child->key.base != NULL)
             child_copy->key = arena_slice(arena, child->key);
     }

@@ -83,6 +83,6 @@ void json_write_pretty(struct strbuf *out, const struct json *value); /* 2 space
 /* Members sorted by name at every level, numbers in one form (1.50 and 15e-1 both 1.5): documents that json_equal()
  * give equal bytes. For hashing and comparing. */
 void json_write_canonical(struct strbuf *out, const struct json *value);
-void json_write_yaml(struct strbuf *out, const struct json *value); /* block style, as kubectl prints */
+void json_write_yaml(struct strbuf *out, const struct json *value); /* block style, as kubectl prints; ends in a line end */
 
 #endif

@@ -6,13 +6,11 @@
  */
 #include "core/base/json.h"
 
-#include "core/base/hashmap.h"
 #include "core/base/json_number.h"
 #include "core/base/json_path.h"
+#include "core/base/json_tree.h"
 #include "core/base/utf8.h"
 
-/* Objects up to this size look for duplicate names by scanning; larger ones keep a map. */
-enum { SCAN_MEMBERS_MAX = 16 };
 /* Nodes allocated at a time: the first batch and the largest. */
 enum { FIRST_BATCH = 4, MAX_BATCH = 64 };
 
@@ -204,16 +202,6 @@ static struct json *parse_word(struct parser *p, struct slice word, enum json_ty
     return node;
 }
 
-static void append(struct json *parent, struct json *child)
-{
-    if (parent->last != NULL)
-        parent->last->next = child;
-    else
-        parent->child = child;
-    parent->last = child;
-    ++parent->num;
-}
-
 static bool enter(struct parser *p, struct json *container)
 {
     if (p->depth == JSON_MAX_DEPTH)
@@ -231,17 +219,6 @@ static struct json *leave(struct parser *p, struct json *container)
     return container;
 }
 
-static bool is_duplicate(struct parser *p, struct json *object, struct slice key)
-{
-    struct hashmap *seen = &p->seen[p->depth - 1];
-    if (object->num < SCAN_MEMBERS_MAX)
-        return json_get_n(object, key) != NULL;
-    if (hashmap_len(seen) == 0)
-        JSON_FOR(member, object)
-    (void)hashmap_put(seen, member->key.base, member->key.len, member); /* known to be different */
-    return hashmap_put(seen, key.base, key.len, object) != NULL;
-}
-
 /* A name, the colon and a value; the path of an error inside the value includes the name. */
 static bool parse_member(struct parser *p, struct json *object)
 {
@@ -251,7 +228,7 @@ static bool parse_member(struct parser *p, struct json *object)
         return fail(p, "expected a member name in quotes") != NULL;
     if (!parse_string(p, &key))
         return false;
-    if (is_duplicate(p, object, key)) {
+    if (json_name_is_taken(&p->seen[p->depth - 1], object, key)) {
         char what[JSON_PATH_TEXT_MAX + 32], name[JSON_PATH_TEXT_MAX];
         json_path_printable(name, key);
         snprintf(what, sizeof(what), "duplicate member '%s'", name);
@@ -268,7 +245,7 @@ static bool parse_member(struct parser *p, struct json *object)
         return false;
     p->path[p->depth - 1].key = (struct slice){NULL, 0};
     value->key = key;
-    append(object, value);
+    json_append(object, value);
     return true;
 }
 
@@ -304,7 +281,7 @@ static struct json *parse_array(struct parser *p)
         struct json *value = parse_value(p);
         if (value == NULL)
             return NULL;
-        append(array, value);
+        json_append(array, value);
         skip_space(p);
         if (*p->at == ']')
             return leave(p, array);
