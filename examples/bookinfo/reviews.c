@@ -37,15 +37,11 @@ struct stars {
     bool is_known;
     unsigned count, sum;
     int64_t of[REVIEWERS]; /* 0: has not rated */
+    struct strbuf call; /* how the call went, as JSON: the page shows it */
 };
 
-static void read_stars(struct slice body, struct stars *ret)
+static void count_stars(const struct json *ratings, struct stars *ret)
 {
-    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
-    struct json *doc = json_parse(arena, body, NULL),
-                *ratings = doc != NULL ? json_get(doc, "ratings") : NULL;
-    if (ratings == NULL || ratings->type != JSON_OBJECT)
-        return;
     ret->is_known = true;
     JSON_FOR(member, ratings)
     {
@@ -60,27 +56,39 @@ static void read_stars(struct slice body, struct stars *ret)
     }
 }
 
-static struct stars ask_ratings(const struct bk_request *request, uint64_t id, struct bk_reply *reply)
+static void read_ratings(struct slice body, struct stars *ret)
 {
-    struct stars stars = {.is_known = false};
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    struct json *doc = json_parse(arena, body, NULL),
+                *ratings = doc != NULL ? json_get(doc, "ratings") : NULL;
+    if (ratings == NULL || ratings->type != JSON_OBJECT)
+        return;
+    count_stars(ratings, ret);
+    bk_log_member(&ret->call, "version", json_slice(json_get(doc, "version")));
+    bk_log_member(&ret->call, "instance", json_slice(json_get(doc, "instance")));
+}
+
+static void ask_ratings(const struct bk_request *request, uint64_t id, struct stars *ret)
+{
     struct bk_message answer;
     struct strbuf headers = STRBUF_INIT, path = STRBUF_INIT;
     struct err err = ERR_INIT;
     bk_message_init(&answer);
     bk_forward_headers(request, &headers);
     strbuf_addf(&path, "/ratings/%llu", (unsigned long long)id);
+    uint64_t began_us = clock_mono_us();
     int rc = bk_target_call(reviews.ratings, "GET", path.base, strbuf_slice(&headers),
                             (struct slice){NULL, 0}, reviews.wait_ms, &answer, &err);
+    strbuf_addf(&ret->call, "{\"service\":\"ratings\",\"us\":%llu,\"status\":%u",
+                (unsigned long long)(clock_mono_us() - began_us), rc == 0 ? answer.status : 0);
     if (rc == 0 && answer.status == 200)
-        read_stars(strbuf_slice(&answer.body), &stars);
-    if (rc == 0)
-        strbuf_addf(&reply->log_extra, ",\"ratings_status\":%u", answer.status);
-    else
-        bk_log_member(&reply->log_extra, "ratings_error", slice_of(err.text));
+        read_ratings(strbuf_slice(&answer.body), ret);
+    if (rc != 0)
+        bk_log_member(&ret->call, "error", slice_of(err.text));
+    strbuf_addc(&ret->call, '}');
     bk_message_clear(&answer);
     strbuf_clear(&headers);
     strbuf_clear(&path);
-    return stars;
 }
 
 static void write_rating(struct strbuf *out, const struct stars *stars, int reviewer)
@@ -108,6 +116,8 @@ static void write_reviews(const struct bk_service *service, uint64_t id, const s
     if (stars->is_known && stars->count != 0)
         strbuf_addf(out, ",\"rating\":{\"average\":%.1f,\"count\":%u,\"color\":\"%s\"}",
                     (double)stars->sum / stars->count, stars->count, reviews.color);
+    if (stars->call.len != 0)
+        strbuf_addf(out, ",\"calls\":[%s]", stars->call.base);
     strbuf_adds(out, "}\n");
 }
 
@@ -123,8 +133,11 @@ static void handle(struct bk_service *service, const struct bk_request *request,
         bk_reply_error(reply, 404, "no reviews for product %llu", (unsigned long long)id);
     } else {
         if (reviews.color != NULL)
-            stars = ask_ratings(request, id, reply);
+            ask_ratings(request, id, &stars);
+        if (stars.call.len != 0)
+            strbuf_addf(&reply->log_extra, ",\"calls\":[%s]", stars.call.base);
         write_reviews(service, id, &stars, &reply->body);
+        strbuf_clear(&stars.call);
     }
 }
 
