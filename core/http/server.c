@@ -156,7 +156,7 @@ struct ht_server_conn *ht_server_accept(struct net_worker *worker, int fd, SSL_C
         timer_start(&worker->timers, &server->deadline, net_now_ms(worker) + timeout_ms);
     net_io_init_server(&conn->io, worker, fd, ctx, ctx != NULL ? &tls_ops : &plain_ops);
     if (first_bytes.len != 0)
-        net_io_unread(&conn->io, first_bytes.base, first_bytes.len);
+        net_io_prepend(&conn->io, first_bytes);
     return conn;
 }
 
