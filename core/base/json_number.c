@@ -1,8 +1,9 @@
 /* JSON numbers are decimals of any size; nothing here goes through a double. */
 #include "core/base/json_number.h"
 
-/* Exponents beyond this are "huge": sums with a digit count cannot overflow below it. */
-static const int64_t EXPONENT_MAX = INT64_MAX / 4;
+/* A point beyond this is "huge". The bound is on the value, not on how it is spelled; the exponents read on
+ * the way may be larger, and sums with a digit count still do not overflow. */
+static const int64_t POINT_MAX = INT64_MAX / 32, EXPONENT_MAX = INT64_MAX / 16;
 /* Written plainly while the decimal point stays this close to the digits (the bounds ECMAScript prints by).
  */
 enum { PLAIN_POINT_MIN = -5, PLAIN_POINT_MAX = 21 };
@@ -84,6 +85,7 @@ struct json_number json_number_read(struct slice text)
     n.end = last;
     n.num_digits = (size_t)(last - first) - (dot > first && dot < last ? 1 : 0);
     n.point += first < dot ? dot - first : -(first - dot - 1);
+    n.is_huge |= n.point > POINT_MAX || n.point < -POINT_MAX;
     return n;
 }
 

@@ -512,6 +512,9 @@ static void numbers_are_equal_by_value_and_have_one_canonical_form(void **state)
         {"0.1", "0.01", NULL},
         {"9007199254740993", "9007199254740992", NULL},
         {"1e99999999999999999999", "1e99999999999999999998", NULL},
+        {"104E10417047008942631752", "104E10417047008942631753", NULL},
+        {"10e288230376151711743", "1e288230376151711744", NULL},
+        {"10e288230376151711", "1e288230376151712", "1e288230376151712"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
         struct json *a = parse(cases[i].a), *b = parse(cases[i].b);
