@@ -181,6 +181,7 @@ struct net_worker *net_worker_new(unsigned index, size_t mem_soft, size_t mem_ha
     list_init(&worker->posts);
     worker->scratch = xmalloc(NET_SCRATCH_SIZE);
     worker->scratch_tls = xmalloc(NET_SCRATCH_SIZE);
+    worker->tls = (struct net_tls_scratch){.out = xmalloc(NET_TLS_OUT_SIZE), .gather = xmalloc(16 * 1024)};
     net_worker_refresh_clock(worker);
     timers_init(&worker->timers, net_now_ms(worker));
     private->worker = worker;
@@ -220,6 +221,8 @@ struct net_worker *net_worker_free(struct net_worker *worker)
     close_loop(worker->loop);
     free(worker->scratch);
     free(worker->scratch_tls);
+    free(worker->tls.out);
+    free(worker->tls.gather);
     free(worker->private);
     free(worker);
     return NULL;

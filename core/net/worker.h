@@ -15,7 +15,16 @@
 
 struct net_worker;
 
-enum { NET_SCRATCH_SIZE = 64 * 1024 };
+enum { NET_SCRATCH_SIZE = 64 * 1024, NET_TLS_OUT_SIZE = 4 * (16 * 1024 + 512) };
+
+/* What io_tls.c works with inside one call: no stream keeps anything in it. */
+struct net_tls_scratch {
+    const char *in; /* ciphertext not yet given to OpenSSL */
+    size_t in_len;
+    char *out;      /* NET_TLS_OUT_SIZE bytes: records not yet given to the kernel */
+    size_t out_len;
+    char *gather;   /* 16 KiB: the plaintext of one record */
+};
 
 /* Runs at the end of the current loop turn (before the loop waits again), in the order posted: the only place where
  * connections and requests are destroyed, so that no callback ever returns into freed memory; and where output is
@@ -44,6 +53,7 @@ struct net_worker {
     size_t mem_used, mem_soft, mem_hard;
     char *scratch;             /* NET_SCRATCH_SIZE bytes for reads; contents last until the next read on this worker */
     char *scratch_tls;         /* the same for ciphertext */
+    struct net_tls_scratch tls;
     void *owner;               /* the composition's own per-worker state (struct px_worker …) */
     struct net_worker_private *private;
 };
