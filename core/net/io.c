@@ -608,10 +608,10 @@ int net_io_detach(struct net_io *io)
     return export.fd;
 }
 
-void net_io_unread(struct net_io *io, const char *bytes, size_t len)
+void net_io_prepend(struct net_io *io, struct slice bytes)
 {
-    net_buf_add(io->worker, io->ssl != NULL ? &io->cipher_in : &io->unread, bytes, len);
-    if (len != 0)
+    net_buf_add(io->worker, io->ssl != NULL ? &io->cipher_in : &io->unread, bytes.base, bytes.len);
+    if (bytes.len != 0)
         net_post(io->worker, &io->read_post);
 }
 

@@ -83,7 +83,7 @@ int net_io_connect(struct net_io *io, struct net_worker *worker, const struct so
                    SSL_CTX *ctx, const char *sni, struct slice alpn, const struct net_io_ops *ops, struct err *err);
 /* Bytes that were read from the descriptor before (a PROXY header's overhang) are treated as if they arrived now, in
  * front of all others (ciphertext with TLS). Copied. Right after net_io_init_server(). */
-void net_io_unread(struct net_io *io, const char *bytes, size_t len);
+void net_io_prepend(struct net_io *io, struct slice bytes);
 /* Bytes still buffered after the call (0: all gone to the kernel), or -1 when the stream is dead (on_error follows or
  * has come). The bytes are taken in every case. */
 ssize_t net_io_write(struct net_io *io, const struct iovec *iov, int num);

@@ -396,7 +396,7 @@ static void bytes_read_before_come_first(void **state)
 {
     struct world *w = *state;
 
-    net_io_unread(&w->probe.io, "first ", 6);
+    net_io_prepend(&w->probe.io, SLICE("first "));
     peer_sends(w, "second");
     TURN_UNTIL(w->worker, w->probe.got.len == 12);
     assert_string_equal(w->probe.got.base, "first second");
