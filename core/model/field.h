@@ -3,7 +3,7 @@
  *   #define T struct obj_backend_ref
  *   static const struct field backend_ref_fields[] = {
  *       {"name", FIELD_STRING, AT(name), FIELD_NEEDED, .min = 1, .max = 253, .doc = "Name of the referent."},
- *       {"port", FIELD_I32, AT(port), .has = AT(has_port), .min = 1, .max = 65535, .doc = "…"},
+ *       {"port", FIELD_I32, AT(port), HAS(has_port), .min = 1, .max = 65535, .doc = "…"},
  *       {"filters", FIELD_LIST, LIST_AT(filters), .item = FIELD_OBJECT, .schema = &http_filter_schema, .max = 16},
  *   };
  *   #undef T
@@ -13,7 +13,8 @@
  * refused by name. null is the same as absent, as in Kubernetes.
  *
  * Threads: tables are constant; a report belongs to one thread.
- * Ownership: what is read lives in the given arena; strings are borrowed from the JSON tree, which must live as long.
+ * Ownership: what is read lives in the given arena; strings are borrowed from the JSON tree, which must live as long,
+ *            unless copy_strings is asked for.
  * Limits: at most FIELD_VIOLATIONS_MAX violations and as many warnings are kept; the rest are counted. */
 #ifndef SELVEDGE_MODEL_FIELD_H
 #define SELVEDGE_MODEL_FIELD_H
@@ -85,7 +86,7 @@ struct field {
     uint32_t flags;
     enum field_type item;              /* LIST: type of the items; MAP: of the values (STRING or BYTES) */
     uint32_t num_at, item_size;        /* LIST, by LIST_AT() */
-    uint32_t has;                      /* AT(has_member): a bool that tells given from absent; 0: none */
+    uint32_t has;                      /* HAS(member): a bool that tells given from absent; 0: none */
     int64_t min, max;                  /* numbers: the value; strings: characters; LIST, MAP: how many. max 0: none */
     int64_t item_min, item_max;        /* the same for each item of a LIST or value of a MAP */
     const char *def;                   /* default as text ("Exact", "302", "true"); of objects and lists as JSON */
@@ -113,9 +114,10 @@ struct field_schema {
     const char *doc;
 };
 
-#define AT(member) offsetof(T, member)
+#define AT(member) .at = offsetof(T, member)
+#define HAS(member) .has = offsetof(T, member)
 #define LIST_AT(member)                                                                                      \
-    AT(member), .num_at = AT(num_##member), .item_size = sizeof(*((T *)NULL)->member)
+    AT(member), .num_at = offsetof(T, num_##member), .item_size = sizeof(*((T *)NULL)->member)
 /* Inside the table's `#define T`: the schema over `fields`. */
 #define FIELD_SCHEMA(table, ...)                                                                             \
     {                                                                                                        \
@@ -175,6 +177,7 @@ enum field_unknown { FIELD_UNKNOWN_STRICT, FIELD_UNKNOWN_WARN, FIELD_UNKNOWN_IGN
 struct field_options {
     enum field_unknown unknown;
     bool apply_defaults; /* also write defaults into the JSON tree, and drop nulls and (WARN, IGNORE) unknown members */
+    bool copy_strings;   /* into the arena: the JSON tree may go away then */
     bool check_read_only; /* look into FIELD_READ_ONLY members that have a schema: for writes of status */
 };
 
@@ -213,5 +216,7 @@ const struct field *field_find(const struct field_schema *schema, struct slice n
  * is put before the names of shared definitions: "#/components/schemas/" (v3) or "#/definitions/" (v2); NULL: everything inline.
  * FIELD_UNSUPPORTED rows are left out. */
 struct json *field_openapi(const struct field_schema *schema, const char *ref_prefix, struct arena *arena);
+/* The same, but the properties themselves also when the schema is a shared definition: for the list of definitions. */
+struct json *field_openapi_definition(const struct field_schema *schema, const char *ref_prefix, struct arena *arena);
 
 #endif

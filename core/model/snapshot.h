@@ -246,4 +246,18 @@ struct cfg_snapshot *cfg_snapshot_ref(struct cfg_snapshot *snapshot);
 void cfg_snapshot_unref(struct cfg_snapshot *snapshot);
 struct cfg_cluster *cfg_snapshot_cluster(const struct cfg_snapshot *snapshot, struct slice name);
 
+
+/* Specs for cfg_document_add(), by the tables that decode them. Names of resources are not part of their spec; of
+ * references (a server's certificates, a backend's cluster) only names are written. Numbers are written as they are:
+ * begin with cfg_cluster_defaults(). */
+struct json *cfg_settings_encode(const struct cfg_settings *settings, struct arena *arena);
+struct json *cfg_listener_encode(const struct cfg_listener *listener, struct arena *arena);
+struct json *cfg_certificate_encode(const struct cfg_certificate *certificate, struct arena *arena);
+struct json *cfg_route_encode(const struct cfg_route *route, struct arena *arena);
+struct json *cfg_cluster_encode(const struct cfg_cluster *cluster, struct arena *arena);
+struct json *cfg_endpoints_encode(const struct cfg_endpoint *endpoints, uint32_t num, struct arena *arena);
+/* Zeroes, then sets every default. */
+void cfg_cluster_defaults(struct cfg_cluster *cluster);
+void cfg_settings_defaults(struct cfg_settings *settings);
+
 #endif
