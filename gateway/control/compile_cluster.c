@@ -1,0 +1,452 @@
+/* Services, Backends and the policies on them become clusters and endpoints, each made once, when a route asks for it. A
+ * policy that applies makes a variant of the cluster with a name of its own. */
+#include "gateway/control/compile_internal.h"
+
+struct resolved {
+    const char *reason, *text; /* NULL: good */
+};
+
+static const char *text2(struct comp *comp, const char *fmt, struct slice a, struct slice b)
+{
+    return arena_printf(comp->arena, fmt, (int)a.len, a.base, (int)b.len, b.base);
+}
+
+/* ---------- policies ---------- */
+
+static int compare_policies(const void *left, const void *right)
+{
+    const struct comp_policy *a = left, *b = right;
+    return comp_compare_age(a->object, a->spec->head.meta.created_us, b->object, b->spec->head.meta.created_us);
+}
+
+void comp_load_policies(struct comp *comp)
+{
+    size_t num;
+    struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, KIND_TRAFFIC_POLICY), &num);
+    comp->policies = arena_zalloc(comp->arena, num * sizeof(*comp->policies));
+    for (size_t i = 0; i < num; ++i) {
+        const struct obj_traffic_policy *spec = comp_decode(comp, objects[i], KIND_TRAFFIC_POLICY);
+        if (spec != NULL)
+            comp->policies[comp->num_policies++] = (struct comp_policy){objects[i], spec};
+    }
+    if (comp->num_policies > 1)
+        qsort(comp->policies, comp->num_policies, sizeof(*comp->policies), compare_policies);
+}
+
+static bool targets(const struct comp_policy *policy, const char *kind, struct slice ns, struct slice name, struct slice section)
+{
+    if (!slice_eq(policy->object->key.ns, ns))
+        return false;
+    for (uint32_t i = 0; i < policy->spec->spec.num_targets; ++i) {
+        const struct obj_policy_target *target = &policy->spec->spec.targets[i];
+        if (slice_is(target->kind, kind) && slice_eq(target->name, name) && slice_eq(target->section_name, section))
+            return true;
+    }
+    return false;
+}
+
+static const struct comp_policy *find_policy(struct comp *comp, const char *kind, struct slice ns, struct slice name, struct slice section)
+{
+    for (uint32_t i = 0; i < comp->num_policies; ++i)
+        if (targets(&comp->policies[i], kind, ns, name, section))
+            return &comp->policies[i];
+    return NULL;
+}
+
+struct place {
+    const struct obj_http_route *route;
+    const struct obj_http_rule *rule;
+    struct slice gateway_ns, gateway_name, section;
+};
+
+/* The most specific one wins whole: rule, route, listener, gateway; among equals the oldest. */
+static const struct comp_policy *policy_at(struct comp *comp, const struct place *place)
+{
+    struct slice ns = place->route->head.meta.ns, name = place->route->head.meta.name, none = {NULL, 0};
+    const struct comp_policy *policy = NULL;
+    if (comp->num_policies == 0)
+        return NULL;
+    if (place->rule->name.len != 0)
+        policy = find_policy(comp, "HTTPRoute", ns, name, place->rule->name);
+    if (policy == NULL)
+        policy = find_policy(comp, "HTTPRoute", ns, name, none);
+    if (policy == NULL)
+        policy = find_policy(comp, "Gateway", place->gateway_ns, place->gateway_name, place->section);
+    if (policy == NULL)
+        policy = find_policy(comp, "Gateway", place->gateway_ns, place->gateway_name, none);
+    return policy;
+}
+
+static void apply_check(struct comp *comp, struct cfg_cluster *cluster, const struct obj_active_check *active)
+{
+    static const enum cfg_check kinds[] = {
+        [OBJ_CHECK_HTTP] = CFG_CHECK_HTTP, [OBJ_CHECK_TCP] = CFG_CHECK_TCP, [OBJ_CHECK_GRPC] = CFG_CHECK_GRPC};
+    struct cfg_health_check *check = &cluster->check;
+    check->kind = kinds[active->type];
+    check->timeout_ms = (uint32_t)active->timeout_ms;
+    check->interval_ms = (uint32_t)active->interval_ms;
+    check->unhealthy_threshold = active->unhealthy_threshold;
+    check->healthy_threshold = active->healthy_threshold;
+    if (active->grpc != NULL)
+        check->grpc_service = active->grpc->service;
+    if (active->http == NULL)
+        return;
+    check->path = active->http->path;
+    check->host = active->http->hostname;
+    check->num_expected_statuses = active->http->num_expected_statuses;
+    check->expected_statuses = arena_alloc(comp->arena, check->num_expected_statuses * sizeof(uint16_t));
+    for (uint32_t i = 0; i < check->num_expected_statuses; ++i)
+        check->expected_statuses[i] = (uint16_t)active->http->expected_statuses[i];
+}
+
+static void apply_policy(struct comp *comp, struct cfg_cluster *cluster, const struct comp_policy *policy)
+{
+    static const enum cfg_lb lbs[] = {[OBJ_LB_LEAST_REQUEST] = CFG_LB_LEAST_REQUEST,
+                                      [OBJ_LB_RANDOM] = CFG_LB_RANDOM,
+                                      [OBJ_LB_ROUND_ROBIN] = CFG_LB_ROUND_ROBIN};
+    if (policy == NULL)
+        return;
+    const struct obj_traffic_policy_spec *spec = &policy->spec->spec;
+    if (spec->load_balancer != NULL)
+        cluster->lb = lbs[spec->load_balancer->type];
+    if (spec->health_check != NULL && spec->health_check->active != NULL)
+        apply_check(comp, cluster, spec->health_check->active);
+    if (spec->timeout != NULL && spec->timeout->tcp.has_connect)
+        cluster->connect_timeout_ms = (uint32_t)spec->timeout->tcp.connect_ms;
+    if (spec->timeout != NULL && spec->timeout->http.has_connection_idle)
+        cluster->idle_timeout_ms = (uint32_t)spec->timeout->http.connection_idle_ms;
+    if (spec->timeout != NULL && spec->timeout->http.has_request)
+        cluster->first_byte_timeout_ms = (uint32_t)spec->timeout->http.request_ms;
+    if (spec->circuit_breaker != NULL) {
+        cluster->max_connections = spec->circuit_breaker->max_connections;
+        cluster->max_pending = spec->circuit_breaker->max_pending_requests;
+        cluster->max_requests = spec->circuit_breaker->max_parallel_requests;
+    }
+}
+
+static void emit_cluster(struct comp *comp, struct cfg_cluster *cluster, const struct comp_policy *policy)
+{
+    struct wire_endpoints endpoints = {cluster->endpoints, cluster->num_endpoints};
+    cluster->endpoints = NULL;
+    cluster->num_endpoints = 0;
+    apply_policy(comp, cluster, policy);
+    comp_emit(comp, "cluster", cluster->name, &snapshot_cluster_schema, cluster);
+    comp_emit(comp, "endpoints", cluster->name, &snapshot_endpoints_schema, &endpoints);
+}
+
+/* ---------- endpoints ---------- */
+
+struct slice_ref {
+    struct slice_ref *next;
+    const struct obj_endpoint_slice *spec;
+};
+
+static void load_slices(struct comp *comp)
+{
+    size_t num;
+    struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, KIND_ENDPOINT_SLICE), &num);
+    for (size_t i = num; i-- > 0;) { /* from the end, so that the chains are in name order */
+        const struct obj_endpoint_slice *spec = comp_decode(comp, objects[i], KIND_ENDPOINT_SLICE);
+        struct slice service = spec != NULL ? obj_map_get(&spec->head.meta.labels, OBJ_LABEL_SERVICE_NAME) : (struct slice){NULL, 0};
+        if (service.len == 0)
+            continue;
+        struct slice key = comp_join(comp, objects[i]->key.ns, '/', service);
+        struct slice_ref *ref = arena_zalloc(comp->arena, sizeof(*ref));
+        ref->spec = spec;
+        ref->next = hashmap_put(&comp->slices, key.base, key.len, ref);
+    }
+}
+
+static uint16_t slice_port(const struct obj_endpoint_slice *slice, const struct obj_service_port *port)
+{
+    struct slice want = port->name;
+    for (uint32_t i = 0; i < slice->num_ports; ++i)
+        if (slice_eq(slice->ports[i].name, want) && slice->ports[i].has_port)
+            return (uint16_t)slice->ports[i].port;
+    return 0;
+}
+
+struct endpoint_list {
+    struct cfg_endpoint *at;
+    uint32_t num, cap;
+};
+
+static void add_endpoint(struct comp *comp, struct endpoint_list *list, struct slice host, uint16_t port, bool is_ready)
+{
+    if (list->num == list->cap) {
+        uint32_t cap = MAX(8u, list->cap * 2);
+        struct cfg_endpoint *grown = arena_alloc(comp->arena, cap * sizeof(*grown));
+        if (list->num != 0)
+            memcpy(grown, list->at, list->num * sizeof(*grown));
+        list->at = grown;
+        list->cap = cap;
+    }
+    list->at[list->num++] = (struct cfg_endpoint){.host = host, .port = port, .weight = 1, .is_ready = is_ready};
+}
+
+static void add_slice(struct comp *comp, struct endpoint_list *list, const struct obj_service *service,
+                      const struct obj_endpoint_slice *slice, uint16_t port)
+{
+    for (uint32_t i = 0; i < slice->num_endpoints; ++i) {
+        const struct obj_endpoint *endpoint = &slice->endpoints[i];
+        bool is_ready = (endpoint->is_ready || service->spec.publish_not_ready) && !endpoint->is_terminating;
+        if (endpoint->num_addresses != 0)
+            add_endpoint(comp, list, endpoint->addresses[0], port, is_ready);
+    }
+}
+
+static struct endpoint_list service_endpoints(struct comp *comp, struct slice ns, const struct obj_service *service,
+                                              const struct obj_service_port *port)
+{
+    struct endpoint_list list = {0};
+    struct slice key = comp_join(comp, ns, '/', service->head.meta.name);
+    for (const struct slice_ref *ref = hashmap_get(&comp->slices, key.base, key.len); ref != NULL; ref = ref->next) {
+        uint16_t number = slice_port(ref->spec, port);
+        if (number != 0)
+            add_slice(comp, &list, service, ref->spec, number);
+    }
+    return list;
+}
+
+/* ---------- services ---------- */
+
+static const struct obj_service_port *find_port(const struct obj_service *service, int32_t number)
+{
+    for (uint32_t i = 0; i < service->spec.num_ports; ++i)
+        if (service->spec.ports[i].port == number)
+            return &service->spec.ports[i];
+    return NULL;
+}
+
+static int app_protocol(struct slice name, enum cfg_upstream_protocol *ret)
+{
+    static const struct {
+        const char *name;
+        enum cfg_upstream_protocol protocol;
+    } known[] = {{"http", CFG_UPSTREAM_HTTP1},
+                 {"kubernetes.io/h2c", CFG_UPSTREAM_H2C},
+                 {"kubernetes.io/ws", CFG_UPSTREAM_WS},
+                 {"grpc", CFG_UPSTREAM_H2C}};
+    *ret = CFG_UPSTREAM_HTTP1;
+    if (name.len == 0)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(known); ++i) {
+        if (slice_is(name, known[i].name)) {
+            *ret = known[i].protocol;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static struct cfg_cluster new_cluster(struct comp *comp, struct slice name, struct slice host)
+{
+    struct cfg_cluster cluster = {0};
+    field_fill_defaults(&snapshot_cluster_schema, &cluster, comp->arena);
+    cluster.name = name;
+    cluster.host = host;
+    return cluster;
+}
+
+static void make_service(struct comp *comp, struct resolved *out, struct slice name, struct slice ns,
+                         const struct obj_backend_ref *ref, const struct comp_policy *policy)
+{
+    struct ctl_object *object = comp_find(comp, KIND_SERVICE, ns, ref->name);
+    const struct obj_service *service = object != NULL ? comp_decode(comp, object, KIND_SERVICE) : NULL;
+    const struct obj_service_port *port = service != NULL ? find_port(service, ref->port) : NULL;
+    out->reason = "BackendNotFound";
+    if (service == NULL) {
+        out->text = text2(comp, "Service %.*s/%.*s does not exist", ns, ref->name);
+        return;
+    }
+    if (port == NULL) {
+        out->text = arena_printf(comp->arena, "Service %.*s/%.*s has no port %d", (int)ns.len, ns.base, (int)ref->name.len,
+                                 ref->name.base, ref->port);
+        return;
+    }
+    struct cfg_cluster cluster = new_cluster(comp, name, comp_join(comp, ref->name, '.', ns));
+    if (app_protocol(port->app_protocol, &cluster.protocol) != 0) {
+        out->reason = "UnsupportedProtocol";
+        out->text = text2(comp, "Service %.*s: appProtocol %.*s is not supported", ref->name, port->app_protocol);
+        return;
+    }
+    struct endpoint_list list = {0};
+    if (service->spec.type == OBJ_SERVICE_EXTERNAL_NAME) {
+        bool is_number = port->has_target_port && !port->target_port.is_string;
+        add_endpoint(comp, &list, service->spec.external_name, (uint16_t)(is_number ? port->target_port.number : port->port), true);
+        cluster.host = service->spec.external_name;
+    } else {
+        list = service_endpoints(comp, ns, service, port);
+    }
+    cluster.endpoints = list.at;
+    cluster.num_endpoints = list.num;
+    out->reason = NULL;
+    emit_cluster(comp, &cluster, policy);
+}
+
+/* ---------- Backends ---------- */
+
+static void add_backend_endpoint(struct comp *comp, struct endpoint_list *list, const struct obj_backend_endpoint *endpoint)
+{
+    if (endpoint->fqdn != NULL)
+        add_endpoint(comp, list, endpoint->fqdn->hostname, (uint16_t)endpoint->fqdn->port, true);
+    else if (endpoint->ip != NULL)
+        add_endpoint(comp, list, endpoint->ip->address, (uint16_t)endpoint->ip->port, true);
+    else if (endpoint->unix_socket != NULL)
+        add_endpoint(comp, list,
+                     comp_slice(arena_printf(comp->arena, "unix:%.*s", (int)endpoint->unix_socket->path.len, endpoint->unix_socket->path.base)),
+                     0, true);
+}
+
+static void make_backend(struct comp *comp, struct resolved *out, struct slice name, struct slice ns,
+                         const struct obj_backend_ref *ref, const struct comp_policy *policy)
+{
+    struct ctl_object *object = comp_find(comp, KIND_BACKEND, ns, ref->name);
+    const struct obj_backend *backend = object != NULL ? comp_decode(comp, object, KIND_BACKEND) : NULL;
+    if (backend == NULL) {
+        out->reason = "BackendNotFound";
+        out->text = text2(comp, "Backend %.*s/%.*s does not exist", ns, ref->name);
+        return;
+    }
+    struct endpoint_list list = {0};
+    struct cfg_cluster cluster = new_cluster(comp, name, comp_join(comp, ref->name, '.', ns));
+    for (uint32_t i = 0; i < backend->spec.num_endpoints; ++i)
+        add_backend_endpoint(comp, &list, &backend->spec.endpoints[i]);
+    if (backend->spec.endpoints[0].hostname.len != 0)
+        cluster.host = backend->spec.endpoints[0].hostname;
+    else if (backend->spec.endpoints[0].fqdn != NULL)
+        cluster.host = backend->spec.endpoints[0].fqdn->hostname;
+    if (backend->spec.num_app_protocols != 0)
+        cluster.protocol = backend->spec.app_protocols[0] == OBJ_APP_H2C ? CFG_UPSTREAM_H2C : CFG_UPSTREAM_WS;
+    cluster.endpoints = list.at;
+    cluster.num_endpoints = list.num;
+    emit_cluster(comp, &cluster, policy);
+}
+
+void comp_backend_statuses(struct comp *comp)
+{
+    size_t num;
+    struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, KIND_BACKEND), &num);
+    for (size_t i = 0; i < num; ++i) {
+        const struct obj_backend *backend = comp_decode(comp, objects[i], KIND_BACKEND);
+        if (backend == NULL)
+            continue;
+        struct json *status = json_new_object(comp->arena);
+        struct json *conditions = json_set(comp->arena, status, "conditions", json_new_array(comp->arena));
+        comp_condition(comp, conditions, json_get(backend->head.status, "conditions"), "Accepted", true, "Accepted",
+                       "The Backend was accepted", objects[i]->generation);
+        comp_set_status(comp, objects[i], backend->head.status, status);
+    }
+}
+
+/* ---------- references ---------- */
+
+static struct slice cluster_name(struct comp *comp, const struct obj_backend_ref *ref, struct slice ns, bool is_service,
+                                 const struct comp_policy *policy)
+{
+    char *name = is_service ? arena_printf(comp->arena, "service/%.*s/%.*s:%d", (int)ns.len, ns.base, (int)ref->name.len, ref->name.base, ref->port)
+                            : arena_printf(comp->arena, "backend/%.*s/%.*s", (int)ns.len, ns.base, (int)ref->name.len, ref->name.base);
+    if (policy != NULL)
+        name = arena_printf(comp->arena, "%s@%.*s/%.*s", name, (int)policy->object->key.ns.len, policy->object->key.ns.base,
+                            (int)policy->object->key.name.len, policy->object->key.name.base);
+    return comp_slice(name);
+}
+
+struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route, const struct obj_http_rule *rule,
+                          const struct obj_backend_ref *ref, struct slice gateway_ns, struct slice gateway_name,
+                          struct slice section, const char **ret_reason, const char **ret_text)
+{
+    struct slice own = route->head.meta.ns, ns = obj_ns_or(ref->ns, own);
+    bool is_service = ref->group.len == 0 && slice_is(ref->kind, "Service");
+    bool is_backend = slice_is(ref->group, OBJ_ENVOY_GROUP) && slice_is(ref->kind, "Backend");
+    if (!is_service && !is_backend) {
+        *ret_reason = "InvalidKind";
+        *ret_text = text2(comp, "backendRefs: kind %.*s of group \"%.*s\" is not supported", ref->kind, ref->group);
+        return (struct slice){NULL, 0};
+    }
+    if (!comp_is_granted(comp, OBJ_GATEWAY_GROUP, "HTTPRoute", own, ref->group, ref->kind, ns, ref->name)) {
+        *ret_reason = "RefNotPermitted";
+        *ret_text = arena_printf(comp->arena, "no ReferenceGrant in namespace %.*s allows the reference to %.*s %.*s", (int)ns.len,
+                                 ns.base, (int)ref->kind.len, ref->kind.base, (int)ref->name.len, ref->name.base);
+        return (struct slice){NULL, 0};
+    }
+    if (comp->slices.num_slots == 0)
+        load_slices(comp);
+    struct place place = {route, rule, gateway_ns, gateway_name, section};
+    const struct comp_policy *policy = policy_at(comp, &place);
+    struct slice name = cluster_name(comp, ref, ns, is_service, policy);
+    struct resolved *resolved = hashmap_get(&comp->clusters, name.base, name.len);
+    if (resolved == NULL) {
+        resolved = arena_zalloc(comp->arena, sizeof(*resolved));
+        hashmap_put(&comp->clusters, name.base, name.len, resolved);
+        (is_service ? make_service : make_backend)(comp, resolved, name, ns, ref, policy);
+    }
+    if (resolved->reason == NULL)
+        return name;
+    *ret_reason = resolved->reason;
+    *ret_text = resolved->text;
+    return (struct slice){NULL, 0};
+}
+
+/* ---------- policy statuses ---------- */
+
+static bool target_exists(struct comp *comp, const struct comp_policy *policy, const struct obj_policy_target *target)
+{
+    enum kind_id kind = slice_is(target->kind, "Gateway") ? KIND_GATEWAY : KIND_HTTP_ROUTE;
+    return comp_find(comp, kind, policy->object->key.ns, target->name) != NULL;
+}
+
+static bool is_taken(struct comp *comp, const struct comp_policy *policy, const struct obj_policy_target *target)
+{
+    char kind[32];
+    size_t len = MIN(target->kind.len, sizeof(kind) - 1);
+    memcpy(kind, target->kind.base, len);
+    kind[len] = '\0';
+    return find_policy(comp, kind, policy->object->key.ns, target->name, target->section_name) != policy;
+}
+
+static const struct json *old_ancestor(const struct comp_policy *policy, const struct obj_policy_target *target)
+{
+    JSON_FOR(ancestor, json_get(policy->spec->head.status, "ancestors"))
+    {
+        const struct json *ref = json_get(ancestor, "ancestorRef");
+        if (slice_eq(json_slice(json_get(ref, "name")), target->name) && slice_eq(json_slice(json_get(ref, "kind")), target->kind) &&
+            slice_eq(json_slice(json_get(ref, "sectionName")), target->section_name))
+            return json_get(ancestor, "conditions");
+    }
+    return NULL;
+}
+
+static void policy_ancestor(struct comp *comp, struct json *ancestors, const struct comp_policy *policy, const struct obj_policy_target *target)
+{
+    struct json *ancestor = json_push(ancestors, json_new_object(comp->arena));
+    struct json *ref = json_set(comp->arena, ancestor, "ancestorRef", json_new_object(comp->arena));
+    json_set_str(comp->arena, ref, "group", OBJ_GATEWAY_GROUP);
+    json_set(comp->arena, ref, "kind", json_new_string(comp->arena, target->kind));
+    json_set(comp->arena, ref, "name", json_new_string(comp->arena, target->name));
+    if (target->section_name.len != 0)
+        json_set(comp->arena, ref, "sectionName", json_new_string(comp->arena, target->section_name));
+    json_set_str(comp->arena, ancestor, "controllerName", OBJ_CONTROLLER_NAME);
+    struct json *conditions = json_set(comp->arena, ancestor, "conditions", json_new_array(comp->arena));
+    const char *reason = "Accepted", *text = "";
+    if (!target_exists(comp, policy, target)) {
+        reason = "TargetNotFound";
+        text = text2(comp, "%.*s %.*s does not exist", target->kind, target->name);
+    } else if (is_taken(comp, policy, target)) {
+        reason = "Conflicted";
+        text = "an older BackendTrafficPolicy has the same target";
+    }
+    comp_condition(comp, conditions, old_ancestor(policy, target), "Accepted", text[0] == '\0', reason, text, policy->object->generation);
+}
+
+void comp_policy_statuses(struct comp *comp)
+{
+    for (uint32_t i = 0; i < comp->num_policies; ++i) {
+        const struct comp_policy *policy = &comp->policies[i];
+        struct json *status = json_new_object(comp->arena);
+        struct json *ancestors = json_set(comp->arena, status, "ancestors", json_new_array(comp->arena));
+        for (uint32_t j = 0; j < policy->spec->spec.num_targets; ++j)
+            policy_ancestor(comp, ancestors, policy, &policy->spec->spec.targets[j]);
+        comp_set_status(comp, policy->object, policy->spec->head.status, status);
+    }
+}

@@ -1,0 +1,120 @@
+/* What the files of the compiler share. The order of work: classes, gateways with their listeners and certificates, then
+ * routes (which attach to listeners and ask for clusters), then policies, then statuses. */
+#ifndef SELVEDGE_CONTROL_COMPILE_INTERNAL_H
+#define SELVEDGE_CONTROL_COMPILE_INTERNAL_H
+
+#include "core/model/kinds.h"
+#include "core/model/object/backend.h"
+#include "core/model/object/core.h"
+#include "core/model/object/gateway.h"
+#include "core/model/object/http_route.h"
+#include "core/model/object/selvedge.h"
+#include "core/model/snapshot_tables.h"
+#include "gateway/control/compiler.h"
+
+/* One bound address and port, shared by the listeners of all gateways. */
+struct comp_bind {
+    struct slice name; /* "*:8443" */
+    struct slice address;
+    uint16_t port;
+    enum obj_listener_protocol protocol;
+    struct comp_listener **listeners;
+    uint32_t num, cap;
+};
+
+/* A listener of a gateway. */
+struct comp_listener {
+    struct comp_gateway *gateway;
+    const struct obj_listener *spec;
+    struct slice server_name; /* "NS/GATEWAY/SECTION" */
+    struct slice hostname;    /* lower case, "" any */
+    struct comp_bind **binds;
+    uint32_t num_binds;
+    uint32_t num_routes;
+    bool is_conflicted, is_usable; /* usable: routes may attach and it is served */
+    bool takes_http_routes;
+    const char *conflict_reason, *refs_reason; /* NULL: fine */
+    const char *conflict_text, *refs_text;
+    struct slice *certificates;
+    uint32_t num_certificates;
+};
+
+struct comp_gateway {
+    struct ctl_object *object;
+    const struct obj_gateway *spec;
+    const char *bad_reason, *bad_text; /* NULL: accepted */
+    struct comp_listener *listeners;
+    uint32_t num_listeners;
+};
+
+struct comp_grant {
+    struct slice ns;
+    const struct obj_reference_grant *spec;
+};
+
+struct comp_policy {
+    struct ctl_object *object;
+    const struct obj_traffic_policy *spec;
+};
+
+struct comp {
+    struct arena *arena;
+    const struct ctl_view *view;
+    const struct ctl_compile_options *options;
+    struct ctl_compiled *out;
+    struct hashmap classes; /* our GatewayClasses by name */
+    struct comp_gateway *gateways;
+    uint32_t num_gateways;
+    struct hashmap gateways_by_name; /* "NS/NAME" */
+    struct comp_bind **binds;
+    uint32_t num_binds, cap_binds;
+    struct comp_grant *grants;
+    uint32_t num_grants;
+    struct comp_policy *policies; /* oldest first */
+    uint32_t num_policies;
+    struct hashmap clusters;     /* names compiled already */
+    struct hashmap certificates; /* "NS/NAME" -> verdict */
+    struct hashmap slices;       /* "NS/SERVICE" -> struct comp_slice list */
+};
+
+/* ---- compiler.c ---- */
+/* Reads an object of the view; NULL (never for what the API let in) when it no longer fits its table. */
+void *comp_decode(struct comp *comp, struct ctl_object *object, enum kind_id kind);
+/* The kind as the store names it: "gateway.networking.k8s.io/httproutes". */
+struct slice comp_kind_key(struct comp *comp, enum kind_id kind);
+struct ctl_object *comp_find(struct comp *comp, enum kind_id kind, struct slice ns, struct slice name);
+/* Whether (from group, kind, namespace) may refer to (to group, kind, namespace, name). */
+bool comp_is_granted(struct comp *comp, const char *from_group, const char *from_kind, struct slice from_ns,
+                     struct slice to_group, struct slice to_kind, struct slice to_ns, struct slice to_name);
+struct slice comp_join(struct comp *comp, struct slice a, char separator, struct slice b);
+void comp_emit(struct comp *comp, const char *kind, struct slice name, const struct field_schema *schema, const void *object);
+struct slice comp_slice(const char *text);
+struct slice comp_lower(struct comp *comp, struct slice text);
+/* Created first, then namespace and name: the order in which conflicts are settled. */
+int comp_compare_age(const struct ctl_object *a, int64_t a_created, const struct ctl_object *b, int64_t b_created);
+
+/* ---- compile_gateway.c ---- */
+void comp_gateways(struct comp *comp);
+void comp_emit_listeners(struct comp *comp);
+void comp_gateway_statuses(struct comp *comp); /* once routes are attached and the document is sealed */
+
+/* ---- compile_route.c ---- */
+void comp_routes(struct comp *comp);
+
+/* ---- compile_cluster.c ---- */
+void comp_load_policies(struct comp *comp);
+void comp_policy_statuses(struct comp *comp);
+/* Makes sure the cluster behind a reference is compiled. Returns its name, or {NULL,0} with reason and text. */
+struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route, const struct obj_http_rule *rule,
+                          const struct obj_backend_ref *ref, struct slice gateway_ns, struct slice gateway_name,
+                          struct slice section, const char **ret_reason, const char **ret_text);
+void comp_backend_statuses(struct comp *comp);
+
+/* ---- compile_status.c ---- */
+/* Appends a condition; its transition time is kept from `old` (a conditions array, may be NULL) while its status stays. */
+void comp_condition(struct comp *comp, struct json *conditions, const struct json *old, const char *type, bool is_true,
+                    const char *reason, const char *message, int64_t generation);
+/* Hands the status in if it differs from the object's. */
+void comp_set_status(struct comp *comp, struct ctl_object *object, const struct json *old, struct json *status);
+
+#endif

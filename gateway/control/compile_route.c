@@ -1,0 +1,387 @@
+/* HTTPRoutes: to which listeners they attach, what their rules become, what they are told. */
+#include "gateway/control/compile_internal.h"
+
+struct parent {
+    const struct obj_parent_ref *ref;
+    struct comp_gateway *gateway; /* NULL: not ours, or not there */
+    const char *reason, *text;    /* of Accepted; reason NULL: accepted */
+    bool is_ours;
+};
+
+struct comp_route {
+    struct ctl_object *object;
+    const struct obj_http_route *spec;
+    struct parent *parents;
+    const char *refs_reason, *refs_text;
+    struct cfg_attachment *attachments;
+    uint32_t num_attachments, cap_attachments;
+    struct comp_listener *first; /* the first listener attached to: where gateway-wide policies are looked up */
+};
+
+/* ---------- attaching ---------- */
+
+static bool is_wildcard(struct slice hostname)
+{
+    return slice_starts(hostname, SLICE("*."));
+}
+
+/* `wide` is a wildcard that covers `narrow` (exact, or a longer wildcard). */
+static bool covers(struct slice wide, struct slice narrow)
+{
+    struct slice suffix = slice_make(wide.base + 1, wide.len - 1);
+    return is_wildcard(wide) && narrow.len > suffix.len && slice_ends(narrow, suffix);
+}
+
+/* The more specific of the two where they meet, or {NULL,0}. */
+static struct slice intersect(struct slice a, struct slice b)
+{
+    if (a.len == 0 || slice_eq(a, b) || covers(a, b))
+        return b;
+    if (b.len == 0 || covers(b, a))
+        return a;
+    return (struct slice){NULL, 0};
+}
+
+static bool allows_namespace(struct comp *comp, const struct comp_listener *listener, struct slice ns)
+{
+    const struct obj_routes_namespaces *allowed = &listener->spec->allowed_routes.namespaces;
+    if (allowed->from == OBJ_FROM_ALL)
+        return true;
+    if (allowed->from == OBJ_FROM_SAME)
+        return slice_eq(ns, listener->gateway->object->key.ns);
+    struct ctl_object *object = comp_find(comp, KIND_NAMESPACE, SLICE(""), ns);
+    const struct obj_namespace *namespace = object != NULL ? comp_decode(comp, object, KIND_NAMESPACE) : NULL;
+    return namespace != NULL && allowed->selector != NULL && obj_selector_matches(allowed->selector, &namespace->head.meta.labels);
+}
+
+static void add_attachment(struct comp *comp, struct comp_route *route, struct cfg_attachment attachment)
+{
+    for (uint32_t i = 0; i < route->num_attachments; ++i)
+        if (slice_eq(route->attachments[i].listener, attachment.listener) && slice_eq(route->attachments[i].server, attachment.server))
+            return; /* two parentRefs that name one listener */
+    if (route->num_attachments == route->cap_attachments) {
+        uint32_t cap = MAX(4u, route->cap_attachments * 2);
+        struct cfg_attachment *grown = arena_alloc(comp->arena, cap * sizeof(*grown));
+        if (route->num_attachments != 0)
+            memcpy(grown, route->attachments, route->num_attachments * sizeof(*grown));
+        route->attachments = grown;
+        route->cap_attachments = cap;
+    }
+    route->attachments[route->num_attachments++] = attachment;
+}
+
+/* False: no host name in common. */
+static bool attach(struct comp *comp, struct comp_route *route, struct comp_listener *listener)
+{
+    const struct obj_http_route_spec *spec = &route->spec->spec;
+    struct slice *hostnames = arena_alloc(comp->arena, MAX(spec->num_hostnames, 1u) * sizeof(*hostnames));
+    uint32_t num = 0;
+    for (uint32_t i = 0; i < spec->num_hostnames; ++i) {
+        struct slice meet = intersect(listener->hostname, comp_lower(comp, spec->hostnames[i]));
+        if (meet.base != NULL)
+            hostnames[num++] = meet;
+    }
+    if (spec->num_hostnames != 0 && num == 0)
+        return false;
+    if (spec->num_hostnames == 0 && listener->hostname.len != 0)
+        hostnames[num++] = listener->hostname;
+    ++listener->num_routes;
+    if (!listener->is_usable)
+        return true; /* attached, but the listener itself is not served */
+    if (route->first == NULL)
+        route->first = listener;
+    for (uint32_t i = 0; i < listener->num_binds; ++i)
+        add_attachment(comp, route, (struct cfg_attachment){listener->binds[i]->name, listener->server_name, hostnames, num});
+    return true;
+}
+
+static bool is_named(const struct obj_parent_ref *ref, const struct comp_listener *listener)
+{
+    if (ref->section_name.len != 0 && !slice_eq(ref->section_name, listener->spec->name))
+        return false;
+    return !ref->has_port || ref->port == listener->spec->port;
+}
+
+static void refuse_parent(struct parent *parent, const char *reason, const char *text)
+{
+    parent->reason = reason;
+    parent->text = text;
+}
+
+static void attach_parent(struct comp *comp, struct comp_route *route, struct parent *parent)
+{
+    uint32_t num_named = 0, num_allowed = 0, num_attached = 0;
+    for (uint32_t i = 0; i < parent->gateway->num_listeners; ++i) {
+        struct comp_listener *listener = &parent->gateway->listeners[i];
+        if (!is_named(parent->ref, listener))
+            continue;
+        ++num_named;
+        if (!listener->takes_http_routes || !allows_namespace(comp, listener, route->object->key.ns))
+            continue;
+        ++num_allowed;
+        num_attached += attach(comp, route, listener);
+    }
+    if (num_named == 0)
+        refuse_parent(parent, "NoMatchingParent", "the Gateway has no listener of that sectionName and port");
+    else if (num_allowed == 0)
+        refuse_parent(parent, "NotAllowedByListeners", "no listener's allowedRoutes takes this route's kind and namespace");
+    else if (num_attached == 0)
+        refuse_parent(parent, "NoMatchingListenerHostname", "no hostname in common with a listener of the Gateway");
+}
+
+static void resolve_parent(struct comp *comp, struct comp_route *route, struct parent *parent)
+{
+    const struct obj_parent_ref *ref = parent->ref;
+    struct slice ns = obj_ns_or(ref->ns, route->object->key.ns);
+    parent->is_ours = true;
+    if (!slice_is(ref->group, OBJ_GATEWAY_GROUP) || !slice_is(ref->kind, "Gateway")) {
+        refuse_parent(parent, "NoMatchingParent", "only Gateways are served as parents of an HTTPRoute");
+        return;
+    }
+    struct slice name = comp_join(comp, ns, '/', ref->name);
+    parent->gateway = hashmap_get(&comp->gateways_by_name, name.base, name.len);
+    if (parent->gateway != NULL) {
+        attach_parent(comp, route, parent);
+        return;
+    }
+    parent->is_ours = comp_find(comp, KIND_GATEWAY, ns, ref->name) == NULL; /* else a Gateway of another controller */
+    refuse_parent(parent, "NoMatchingParent",
+                  arena_printf(comp->arena, "Gateway %.*s does not exist", (int)name.len, name.base));
+}
+
+/* ---------- rules ---------- */
+
+static struct cfg_header_edit *edits(struct comp *comp, const struct obj_header *headers, uint32_t num)
+{
+    struct cfg_header_edit *out = arena_alloc(comp->arena, num * sizeof(*out));
+    for (uint32_t i = 0; i < num; ++i)
+        out[i] = (struct cfg_header_edit){comp_lower(comp, headers[i].name), headers[i].value};
+    return out;
+}
+
+static struct cfg_header_mod header_mod(struct comp *comp, const struct obj_header_modifier *in)
+{
+    struct cfg_header_mod out = {.set = edits(comp, in->set, in->num_set), .add = edits(comp, in->add, in->num_add)};
+    out.num_set = in->num_set;
+    out.num_add = in->num_add;
+    out.remove = arena_zalloc(comp->arena, in->num_remove * sizeof(*out.remove));
+    out.num_remove = in->num_remove;
+    for (uint32_t i = 0; i < in->num_remove; ++i)
+        out.remove[i].name = comp_lower(comp, in->remove[i]);
+    return out;
+}
+
+static enum cfg_path_mod path_mod(const struct obj_path_modifier *in, struct slice *ret_path)
+{
+    if (in == NULL)
+        return CFG_PATH_KEEP;
+    bool is_full = in->type == OBJ_REPLACE_FULL_PATH;
+    *ret_path = is_full ? in->replace_full_path : in->replace_prefix_match;
+    if (ret_path->base == NULL)
+        *ret_path = SLICE("");
+    return is_full ? CFG_PATH_REPLACE_FULL : CFG_PATH_REPLACE_PREFIX;
+}
+
+static struct cfg_redirect *redirect(struct comp *comp, const struct obj_redirect *in)
+{
+    struct cfg_redirect *out = arena_zalloc(comp->arena, sizeof(*out));
+    out->scheme = in->scheme;
+    out->hostname = in->hostname;
+    out->port = in->has_port ? in->port : 0;
+    out->status = (uint32_t)in->status_code;
+    out->path_mod = path_mod(in->path, &out->path);
+    return out;
+}
+
+static struct cfg_rewrite *rewrite(struct comp *comp, const struct obj_rewrite *in)
+{
+    struct cfg_rewrite *out = arena_zalloc(comp->arena, sizeof(*out));
+    out->hostname = in->hostname;
+    out->path_mod = path_mod(in->path, &out->path);
+    return out;
+}
+
+static struct cfg_filters filters(struct comp *comp, const struct obj_http_filter *in, uint32_t num)
+{
+    struct cfg_filters out = {0};
+    for (uint32_t i = 0; i < num; ++i) {
+        switch (in[i].type) {
+        case OBJ_FILTER_REQUEST_HEADERS:
+            out.request_headers = header_mod(comp, in[i].request_headers);
+            break;
+        case OBJ_FILTER_RESPONSE_HEADERS:
+            out.response_headers = header_mod(comp, in[i].response_headers);
+            break;
+        case OBJ_FILTER_REDIRECT:
+            out.redirect = redirect(comp, in[i].redirect);
+            break;
+        case OBJ_FILTER_REWRITE:
+            out.rewrite = rewrite(comp, in[i].rewrite);
+            break;
+        }
+    }
+    return out;
+}
+
+static struct cfg_value_match *values(struct comp *comp, const struct obj_value_match *in, uint32_t num, bool are_headers)
+{
+    struct cfg_value_match *out = arena_zalloc(comp->arena, num * sizeof(*out));
+    for (uint32_t i = 0; i < num; ++i) {
+        out[i].name = are_headers ? comp_lower(comp, in[i].name) : in[i].name;
+        out[i].kind = in[i].type == OBJ_VALUE_REGEX ? CFG_MATCH_REGEX : CFG_MATCH_EXACT;
+        out[i].value = in[i].value;
+    }
+    return out;
+}
+
+/* "Only the first entry with an equivalent name MUST be considered": later ones of the same name are dropped. */
+static uint32_t drop_repeats(struct cfg_value_match *list, uint32_t num)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < num; ++i) {
+        bool is_repeat = false;
+        for (uint32_t j = 0; j < kept; ++j)
+            is_repeat |= slice_eq(list[j].name, list[i].name);
+        if (!is_repeat)
+            list[kept++] = list[i];
+    }
+    return kept;
+}
+
+static struct cfg_match match(struct comp *comp, const struct obj_http_match *in)
+{
+    static const enum cfg_match_kind kinds[] = {
+        [OBJ_PATH_EXACT] = CFG_MATCH_EXACT, [OBJ_PATH_PREFIX] = CFG_MATCH_PREFIX, [OBJ_PATH_REGEX] = CFG_MATCH_REGEX};
+    struct cfg_match out = {.path_kind = kinds[in->path.type], .path = in->path.value, .method = in->method};
+    if (out.path_kind == CFG_MATCH_PREFIX && out.path.len > 1 && out.path.base[out.path.len - 1] == '/')
+        --out.path.len;
+    out.headers = values(comp, in->headers, in->num_headers, true);
+    out.num_headers = drop_repeats(out.headers, in->num_headers);
+    out.queries = values(comp, in->query_params, in->num_query_params, false);
+    out.num_queries = drop_repeats(out.queries, in->num_query_params);
+    return out;
+}
+
+static struct cfg_backend backend(struct comp *comp, struct comp_route *route, const struct obj_http_rule *rule, const struct obj_backend_ref *in)
+{
+    const char *reason = NULL, *text = NULL;
+    const struct comp_listener *listener = route->first;
+    struct slice none = {NULL, 0};
+    struct cfg_backend out = {.weight = (uint32_t)in->weight, .filters = filters(comp, in->filters, in->num_filters)};
+    out.cluster_name = comp_cluster(comp, route->spec, rule, in, listener != NULL ? listener->gateway->object->key.ns : none,
+                                    listener != NULL ? listener->gateway->object->key.name : none,
+                                    listener != NULL ? listener->spec->name : none, &reason, &text);
+    if (reason != NULL && route->refs_reason == NULL) {
+        route->refs_reason = reason;
+        route->refs_text = text;
+    }
+    return out;
+}
+
+static struct cfg_rule rule(struct comp *comp, struct comp_route *route, const struct obj_http_rule *in, uint32_t index)
+{
+    struct cfg_rule out = {.name = in->name, .index = index};
+    out.matches = arena_alloc(comp->arena, in->num_matches * sizeof(*out.matches));
+    for (uint32_t i = 0; i < in->num_matches; ++i)
+        out.matches[out.num_matches++] = match(comp, &in->matches[i]);
+    out.filters = filters(comp, in->filters, in->num_filters);
+    out.backends = arena_alloc(comp->arena, in->num_backend_refs * sizeof(*out.backends));
+    for (uint32_t i = 0; i < in->num_backend_refs; ++i)
+        out.backends[out.num_backends++] = backend(comp, route, in, &in->backend_refs[i]);
+    out.has_request_timeout = in->timeouts.has_request;
+    out.request_timeout_ms = in->timeouts.request_ms;
+    out.has_backend_timeout = in->timeouts.has_backend_request;
+    out.backend_timeout_ms = in->timeouts.backend_request_ms;
+    return out;
+}
+
+static void emit_route(struct comp *comp, struct comp_route *route)
+{
+    const struct obj_http_route *spec = route->spec;
+    struct slice full = comp_join(comp, route->object->key.ns, '/', route->object->key.name);
+    struct cfg_route out = {.name = comp_join(comp, SLICE("httproute"), '/', full),
+                            .ns = route->object->key.ns,
+                            .object = route->object->key.name,
+                            .created_us = spec->head.meta.created_us,
+                            .attachments = route->attachments,
+                            .num_attachments = route->num_attachments};
+    out.rules = arena_alloc(comp->arena, spec->spec.num_rules * sizeof(*out.rules));
+    for (uint32_t i = 0; i < spec->spec.num_rules; ++i)
+        out.rules[out.num_rules++] = rule(comp, route, &spec->spec.rules[i], i);
+    if (route->num_attachments != 0)
+        comp_emit(comp, "route", out.name, &snapshot_route_schema, &out);
+}
+
+/* ---------- status ---------- */
+
+static bool refers_to(const struct json *ref, const struct parent *parent)
+{
+    const struct obj_parent_ref *want = parent->ref;
+    int64_t port = json_int_or(json_get(ref, "port"), 0);
+    return slice_eq(json_slice(json_get(ref, "name")), want->name) && slice_eq(json_slice(json_get(ref, "namespace")), want->ns) &&
+           slice_eq(json_slice(json_get(ref, "sectionName")), want->section_name) && port == (want->has_port ? want->port : 0);
+}
+
+static const struct json *old_parent(const struct comp_route *route, const struct parent *parent)
+{
+    JSON_FOR(entry, json_get(route->spec->head.status, "parents"))
+    if (refers_to(json_get(entry, "parentRef"), parent))
+        return json_get(entry, "conditions");
+    return NULL;
+}
+
+static void set_if(struct comp *comp, struct json *object, const char *name, struct slice value)
+{
+    if (value.base != NULL)
+        json_set(comp->arena, object, name, json_new_string(comp->arena, value));
+}
+
+static void parent_status(struct comp *comp, struct json *parents, const struct comp_route *route, const struct parent *parent)
+{
+    int64_t generation = route->object->generation;
+    const struct json *old = old_parent(route, parent);
+    struct json *entry = json_push(parents, json_new_object(comp->arena));
+    struct json *ref = json_set(comp->arena, entry, "parentRef", json_new_object(comp->arena));
+    set_if(comp, ref, "group", parent->ref->group);
+    set_if(comp, ref, "kind", parent->ref->kind);
+    set_if(comp, ref, "namespace", parent->ref->ns);
+    set_if(comp, ref, "name", parent->ref->name);
+    set_if(comp, ref, "sectionName", parent->ref->section_name);
+    if (parent->ref->has_port)
+        json_set_int(comp->arena, ref, "port", parent->ref->port);
+    json_set_str(comp->arena, entry, "controllerName", OBJ_CONTROLLER_NAME);
+    struct json *conditions = json_set(comp->arena, entry, "conditions", json_new_array(comp->arena));
+    comp_condition(comp, conditions, old, "Accepted", parent->reason == NULL, parent->reason != NULL ? parent->reason : "Accepted",
+                   parent->text, generation);
+    comp_condition(comp, conditions, old, "ResolvedRefs", route->refs_reason == NULL,
+                   route->refs_reason != NULL ? route->refs_reason : "ResolvedRefs", route->refs_text, generation);
+}
+
+static void route_status(struct comp *comp, struct comp_route *route)
+{
+    struct json *status = json_new_object(comp->arena);
+    struct json *parents = json_set(comp->arena, status, "parents", json_new_array(comp->arena));
+    for (uint32_t i = 0; i < route->spec->spec.num_parent_refs; ++i)
+        if (route->parents[i].is_ours)
+            parent_status(comp, parents, route, &route->parents[i]);
+    comp_set_status(comp, route->object, route->spec->head.status, status);
+}
+
+void comp_routes(struct comp *comp)
+{
+    size_t num;
+    struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, KIND_HTTP_ROUTE), &num);
+    for (size_t i = 0; i < num; ++i) {
+        struct comp_route route = {.object = objects[i], .spec = comp_decode(comp, objects[i], KIND_HTTP_ROUTE)};
+        if (route.spec == NULL)
+            continue;
+        uint32_t num_parents = route.spec->spec.num_parent_refs;
+        route.parents = arena_zalloc(comp->arena, num_parents * sizeof(*route.parents));
+        for (uint32_t j = 0; j < num_parents; ++j) {
+            route.parents[j].ref = &route.spec->spec.parent_refs[j];
+            resolve_parent(comp, &route, &route.parents[j]);
+        }
+        emit_route(comp, &route);
+        route_status(comp, &route);
+    }
+}
