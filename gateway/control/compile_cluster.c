@@ -25,9 +25,14 @@ void comp_load_policies(struct comp *comp)
     struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, KIND_TRAFFIC_POLICY), &num);
     comp->policies = arena_zalloc(comp->arena, num * sizeof(*comp->policies));
     for (size_t i = 0; i < num; ++i) {
-        const struct obj_traffic_policy *spec = comp_decode(comp, objects[i], KIND_TRAFFIC_POLICY);
-        if (spec != NULL)
-            comp->policies[comp->num_policies++] = (struct comp_policy){objects[i], spec};
+        struct obj_traffic_policy *spec = comp_decode(comp, objects[i], KIND_TRAFFIC_POLICY);
+        if (spec == NULL)
+            continue;
+        if (spec->spec.num_target_refs == 0 && spec->spec.target_ref != NULL) { /* the older spelling */
+            spec->spec.target_refs = spec->spec.target_ref;
+            spec->spec.num_target_refs = 1;
+        }
+        comp->policies[comp->num_policies++] = (struct comp_policy){objects[i], spec};
     }
     if (comp->num_policies > 1)
         qsort(comp->policies, comp->num_policies, sizeof(*comp->policies), compare_policies);
@@ -37,8 +42,8 @@ static bool targets(const struct comp_policy *policy, const char *kind, struct s
 {
     if (!slice_eq(policy->object->key.ns, ns))
         return false;
-    for (uint32_t i = 0; i < policy->spec->spec.num_targets; ++i) {
-        const struct obj_policy_target *target = &policy->spec->spec.targets[i];
+    for (uint32_t i = 0; i < policy->spec->spec.num_target_refs; ++i) {
+        const struct obj_policy_target *target = &policy->spec->spec.target_refs[i];
         if (slice_is(target->kind, kind) && slice_eq(target->name, name) && slice_eq(target->section_name, section))
             return true;
     }
@@ -115,8 +120,6 @@ static void apply_policy(struct comp *comp, struct cfg_cluster *cluster, const s
         cluster->connect_timeout_ms = (uint32_t)spec->timeout->tcp.connect_ms;
     if (spec->timeout != NULL && spec->timeout->http.has_connection_idle)
         cluster->idle_timeout_ms = (uint32_t)spec->timeout->http.connection_idle_ms;
-    if (spec->timeout != NULL && spec->timeout->http.has_request)
-        cluster->first_byte_timeout_ms = (uint32_t)spec->timeout->http.request_ms;
     if (spec->circuit_breaker != NULL) {
         cluster->max_connections = spec->circuit_breaker->max_connections;
         cluster->max_pending = spec->circuit_breaker->max_pending_requests;
@@ -445,8 +448,8 @@ void comp_policy_statuses(struct comp *comp)
         const struct comp_policy *policy = &comp->policies[i];
         struct json *status = json_new_object(comp->arena);
         struct json *ancestors = json_set(comp->arena, status, "ancestors", json_new_array(comp->arena));
-        for (uint32_t j = 0; j < policy->spec->spec.num_targets; ++j)
-            policy_ancestor(comp, ancestors, policy, &policy->spec->spec.targets[j]);
+        for (uint32_t j = 0; j < policy->spec->spec.num_target_refs; ++j)
+            policy_ancestor(comp, ancestors, policy, &policy->spec->spec.target_refs[j]);
         comp_set_status(comp, policy->object, policy->spec->head.status, status);
     }
 }
