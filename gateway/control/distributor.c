@@ -494,7 +494,7 @@ const struct cfg_document *ctl_distributor_current(const struct ctl_distributor 
     return distributor->current != NULL ? distributor->current->doc : NULL;
 }
 
-const struct cfg_document *ctl_distributor_applied(const struct ctl_distributor *distributor)
+static struct version *applied_version(const struct ctl_distributor *distributor)
 {
     const struct node *best = NULL;
     LIST_FOR(node, &distributor->nodes, struct node, link)
@@ -502,11 +502,29 @@ const struct cfg_document *ctl_distributor_applied(const struct ctl_distributor 
         if (node->applied == NULL || strcmp(node->role, "gateway") != 0)
             continue;
         if (strcmp(node->name, "local") == 0)
-            return node->applied->doc;
+            return node->applied;
         if (node->subscriber != NULL && (best == NULL || node->applied_rev > best->applied_rev))
             best = node;
     }
-    return best != NULL ? best->applied->doc : NULL;
+    return best != NULL ? best->applied : NULL;
+}
+
+const struct cfg_document *ctl_distributor_applied(const struct ctl_distributor *distributor)
+{
+    const struct version *version = applied_version(distributor);
+    return version != NULL ? version->doc : NULL;
+}
+
+void *ctl_distributor_hold_applied(struct ctl_distributor *distributor, const struct cfg_document **ret_doc)
+{
+    struct version *version = applied_version(distributor);
+    *ret_doc = version != NULL ? version->doc : NULL;
+    return version != NULL ? version_ref(version) : NULL;
+}
+
+void ctl_distributor_release(struct ctl_distributor *distributor, void *held)
+{
+    version_unref(held);
 }
 
 struct slice ctl_distributor_snapshot(struct ctl_distributor *distributor, char *ret_etag)

@@ -57,6 +57,10 @@ const struct cfg_document *ctl_distributor_current(const struct ctl_distributor 
 /* What the local gateway (else the most advanced connected one) says it runs. NULL: none yet. Borrowed as above. */
 const struct cfg_document *ctl_distributor_applied(const struct ctl_distributor *distributor);
 
+/* The same, kept alive for work off the loop until released (on the worker again). */
+void *ctl_distributor_hold_applied(struct ctl_distributor *distributor, const struct cfg_document **ret_doc);
+void ctl_distributor_release(struct ctl_distributor *distributor, void *held); /* NULL is fine */
+
 /* A node opens its stream. `since` is "EPOCH:REV" (Last-Event-ID or ?since=) or ""; `sum` the node's view sum in hex or
  * "". Writes begin before this returns. NULL on error (ERR_TOO_MANY). */
 struct ctl_subscriber *ctl_distributor_subscribe(struct ctl_distributor *distributor, struct slice node, struct slice role,

@@ -1,0 +1,27 @@
+/* Activation: every committed change is compiled as a whole and handed to the distributor; what the compiler says about
+ * the objects goes back into the store as their status.
+ *
+ * Compiling runs off the loop, one at a time, 20 ms after the last change and at most 200 ms after the first; what came
+ * meanwhile is compiled next. Writes of status do not cause a compile.
+ *
+ * Threads: the control worker's. Ownership: cache, store and distributor are borrowed and outlive it. */
+#ifndef SELVEDGE_CONTROL_ACTIVATION_H
+#define SELVEDGE_CONTROL_ACTIVATION_H
+
+#include "gateway/control/cache.h"
+#include "gateway/control/distributor.h"
+
+struct ctl_activation;
+
+struct ctl_activation *ctl_activation_new(struct net_worker *worker, struct ctl_store *store, struct ctl_cache *cache,
+                                          struct ctl_distributor *distributor);
+/* After the worker has left its loop and jobs and store are stopped. NULL is fine; returns NULL. */
+struct ctl_activation *ctl_activation_free(struct ctl_activation *activation);
+/* Something besides the objects changed that statuses tell of (a node applied or refused): compile again. */
+void ctl_activation_touch(struct ctl_activation *activation);
+/* The newest revision that has been compiled and published. */
+uint64_t ctl_activation_rev(const struct ctl_activation *activation);
+/* The last compile's error, "" when it went well. */
+const char *ctl_activation_error(const struct ctl_activation *activation);
+
+#endif
