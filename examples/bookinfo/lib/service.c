@@ -15,7 +15,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IDLE_MS = 60000, HEAD_MS = 10000, BODY_MS = 30000, WRITE_MS = 60000, LINGER_MS = 500 };
+enum {
+    IDLE_MS = 60000,
+    HEAD_MS = 10000,
+    BODY_MS = 30000,
+    WRITE_MS = 60000,
+    LINGER_MS = 500,
+    LAST_CHANCE_MS = 100
+};
 
 static const char *const forwarded[] = {"x-request-id", "traceparent", "tracestate", "baggage"};
 
@@ -346,7 +353,8 @@ static int serve_one(struct bk_service *service, struct bk_stream *stream, struc
     return is_last ? -1 : rc;
 }
 
-/* True when bytes are there; false when the wait was for nothing or the service stops. */
+/* True when bytes are there; false when the wait was for nothing or the service stops. A request may be on
+ * its way just then: it gets a last moment. */
 static bool await_request(const struct bk_service *service, const struct bk_stream *stream)
 {
     if (stream->start != stream->end)
@@ -357,7 +365,9 @@ static bool await_request(const struct bk_service *service, const struct bk_stre
     do {
         n = poll(p, 2, IDLE_MS);
     } while (n < 0 && errno == EINTR);
-    return n > 0 && p[0].revents != 0;
+    if (n <= 0)
+        return false;
+    return p[0].revents != 0 || bk_wait(stream->fd, POLLIN, clock_mono_ms() + LAST_CHANCE_MS) == 1;
 }
 
 static void serve_http(struct bk_server *server, int take_fd, void *data)
