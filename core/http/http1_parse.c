@@ -119,7 +119,7 @@ static enum ht1_refusal read_connection(struct control *control, struct slice va
             control->says_keep_alive = 1;
         else if (ht_is_nocase(option, SLICE("upgrade")))
             control->says_upgrade = 1;
-        else
+        else if (!ht_is_nocase(option, SLICE("te"))) /* belongs beside TE, which is dealt with by itself */
             control->names_fields = 1;
     }
     return HT1_OK;
@@ -164,7 +164,7 @@ static bool list_has(struct slice list, struct slice lower)
 #define INDEX(t) (H2O_TOKEN_##t - h2o__tokens)
 
 /* Takes a field that concerns the connection or the framing; *ret_keep says whether it stays in the list. */
-static enum ht1_refusal read_control(struct control *control, const struct ht_header *field, bool *ret_keep)
+static enum ht1_refusal read_control(struct control *control, struct ht_header *field, bool *ret_keep)
 {
     *ret_keep = false;
     switch (field->token - h2o__tokens) {
@@ -178,7 +178,9 @@ static enum ht1_refusal read_control(struct control *control, const struct ht_he
         control->offers_websocket |= list_has(field->value, SLICE("websocket"));
         return HT1_OK;
     case INDEX(TE):
-        control->te_trailers |= list_has(field->value, SLICE("trailers"));
+        *ret_keep = !control->te_trailers && list_has(field->value, SLICE("trailers"));
+        control->te_trailers |= *ret_keep;
+        field->value = SLICE("trailers"); /* all that may go on of it */
         return HT1_OK;
     case INDEX(KEEP_ALIVE):
     case INDEX(HTTP2_SETTINGS):
@@ -189,7 +191,7 @@ static enum ht1_refusal read_control(struct control *control, const struct ht_he
     }
 }
 
-static enum ht1_refusal read_request_control(struct control *control, const struct ht_header *field, bool *ret_keep)
+static enum ht1_refusal read_request_control(struct control *control, struct ht_header *field, bool *ret_keep)
 {
     switch (field->token - h2o__tokens) {
     case INDEX(HOST):
