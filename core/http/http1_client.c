@@ -578,7 +578,7 @@ static void start(struct ht_client_conn *conn, struct ht_call *call)
 {
     struct h1c *h = conn->engine_data;
 
-    assert(h->call == NULL);
+    assert(h->call == NULL && h->phase == PHASE_IDLE); /* the caller checked `capacity` */
     ++conn->num_active;
     conn->capacity = 0;
     h->call = call;
@@ -590,12 +590,11 @@ static void start(struct ht_client_conn *conn, struct ht_call *call)
     h->websocket_accept[0] = '\0';
     h->is_request_chunked = call->has_body && call->request_length < 0;
     h->request_left = call->has_body && call->request_length > 0 ? (uint64_t)call->request_length : 0;
-    if (h->phase == PHASE_CLOSED || !is_sendable(call)) {
-        die_soon(h, h->phase == PHASE_CLOSED ? HT_FAIL_RESET : HT_FAIL_PROTOCOL,
-                 h->phase == PHASE_CLOSED ? "closed already" : "request that cannot be sent");
+    h->phase = PHASE_HEAD;
+    if (!is_sendable(call)) {
+        die_soon(h, HT_FAIL_PROTOCOL, "request that cannot be sent");
         return;
     }
-    h->phase = PHASE_HEAD;
     make_head(h);
     if (call->has_body)
         settle_soon(h); /* leaves with the first piece of the body, or from there */
@@ -708,7 +707,6 @@ static void on_settle(struct net_post *post)
         ht_client_conn_finish(conn);
         return;
     }
-    h->phase = PHASE_HEAD; /* a call was started on a closed connection: die() once more, for it */
     die(h, h->fail, h->detail);
 }
 
