@@ -135,6 +135,8 @@ static const char *tls_error(struct net_io *io)
     long verify = SSL_get_verify_result(io->ssl);
     const char *reason;
 
+    if (verify == X509_V_ERR_APPLICATION_VERIFICATION)
+        return "the certificate does not carry the SPIFFE ID required"; /* see tls_context.c */
     if (verify != X509_V_OK)
         return X509_verify_cert_error_string(verify);
     reason = ERR_reason_error_string(ERR_peek_error());

@@ -1,0 +1,480 @@
+/* Contexts for servers and clients.
+ *
+ * A server is its first SSL_CTX: the tables behind it hang on it and go with it, so that a handshake that outlives the
+ * configuration still finds them. The client's hello picks the host: another SSL_CTX with that host's certificates and,
+ * apart from those and the session context, the very same settings (SSL_set_SSL_CTX() takes some of them from the old
+ * and some from the new).
+ * Tickets: keys derive from the listener's name, the trust bundle and a secret of the process; the session context
+ * also from the host: a session of one host is no session of another (CVE-2025-23419). Where client certificates are
+ * asked for there are no tickets at all: each connection proves itself against the trust bundle of now. */
+#include "core/net/tls_private.h"
+
+#include "core/base/hashmap.h"
+#include "core/base/strbuf.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <pthread.h>
+
+enum {
+    MAX_HOSTNAME = 253,
+    MAX_PEER_CHAIN_BYTES = 64 * 1024,
+    MAX_VERIFY_DEPTH = 5,
+    TICKET_LIFETIME_S = 3600,
+};
+
+static const char tls12_suites[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                                   "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+                                   "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+static const char tls13_suites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+static const char groups[] = "X25519:P-256:P-384";
+
+/* ---- what servers and clients share ---- */
+
+static SSL_CTX *new_ctx(const SSL_METHOD *method, int min_version)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+
+    if (ctx == NULL)
+        abort(); /* out of memory, or a broken installation of OpenSSL */
+    SSL_CTX_set_security_level(ctx, 2);
+    if (SSL_CTX_set_min_proto_version(ctx, min_version != 0 ? min_version : TLS1_2_VERSION) != 1 ||
+        SSL_CTX_set_cipher_list(ctx, tls12_suites) != 1 || SSL_CTX_set_ciphersuites(ctx, tls13_suites) != 1 ||
+        SSL_CTX_set1_groups_list(ctx, groups) != 1)
+        abort();
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_max_cert_list(ctx, MAX_PEER_CHAIN_BYTES);
+    SSL_CTX_set_verify_depth(ctx, MAX_VERIFY_DEPTH);
+    return ctx;
+}
+
+static int add_trust(SSL_CTX *ctx, struct slice pem, bool is_server, struct err *err)
+{
+    STACK_OF(X509) *certs = tls_parse_bundle(pem, "trust bundle", err);
+
+    if (certs == NULL)
+        return -1;
+    for (int i = 0; i < sk_X509_num(certs); i++) {
+        X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), sk_X509_value(certs, i));
+        if (is_server)
+            SSL_CTX_add_client_CA(ctx, sk_X509_value(certs, i));
+    }
+    sk_X509_pop_free(certs, X509_free);
+    return 0;
+}
+
+/* The chain is good; is it the right one's? The error code is one nothing else uses: io_tls.c knows its text. */
+static int refuse_identity(X509_STORE_CTX *store)
+{
+    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
+}
+
+static int verify_trust_domain(X509_STORE_CTX *store, void *trust_domain)
+{
+    if (X509_verify_cert(store) != 1)
+        return 0;
+    return tls_spiffe_is_below(X509_STORE_CTX_get0_cert(store), trust_domain) ? 1 : refuse_identity(store);
+}
+
+static int verify_spiffe_id(X509_STORE_CTX *store, void *spiffe_id)
+{
+    if (X509_verify_cert(store) != 1)
+        return 0;
+    return tls_spiffe_is(X509_STORE_CTX_get0_cert(store), spiffe_id) ? 1 : refuse_identity(store);
+}
+
+/* ---- the server's tables ---- */
+
+struct host {
+    char *name; /* lower case: "a.example", "*.example" */
+    SSL_CTX *ctx;
+};
+
+struct net_tls_server {
+    SSL_CTX *ctx; /* owns this struct; certificates of the host "", if there is one */
+    struct hashmap hosts;
+    struct host *host_list;
+    size_t num_hosts;
+    bool has_default, no_http2;
+    char *trust_domain;
+};
+
+static int server_index(void);
+
+static void free_server(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
+{
+    struct net_tls_server *server = ptr;
+
+    if (server == NULL)
+        return;
+    for (size_t i = 0; i < server->num_hosts; i++) {
+        free(server->host_list[i].name);
+        SSL_CTX_free(server->host_list[i].ctx);
+    }
+    free(server->host_list);
+    hashmap_clear(&server->hosts);
+    free(server->trust_domain);
+    free(server);
+}
+
+static int ex_index = -1;
+
+static void make_index(void)
+{
+    ex_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_server);
+    if (ex_index < 0)
+        abort();
+}
+
+static int server_index(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_index);
+    return ex_index;
+}
+
+/* ---- SNI ---- */
+
+/* The name in the server_name extension (RFC 6066, section 3): lower-cased into `out`. -1: malformed. 0: none. */
+static int hello_name(SSL *ssl, char out[MAX_HOSTNAME + 1])
+{
+    const unsigned char *ext;
+    size_t len;
+
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &ext, &len) != 1)
+        return 0;
+    /* list length (2), type host_name (1) = 0, length (2), name: one name, filling the extension */
+    if (len < 5 || (size_t)((ext[0] << 8) | ext[1]) != len - 2 || ext[2] != TLSEXT_NAMETYPE_host_name ||
+        (size_t)((ext[3] << 8) | ext[4]) != len - 5 || len - 5 == 0 || len - 5 > MAX_HOSTNAME)
+        return -1;
+    for (size_t i = 0; i < len - 5; i++) {
+        if (ext[5 + i] <= ' ' || ext[5 + i] >= 0x7f)
+            return -1;
+        out[i] = (char)tolower(ext[5 + i]);
+    }
+    out[len - 5] = '\0';
+    return (int)(len - 5);
+}
+
+/* Exact, then the longest wildcard: "*." stands for one or more labels, as in the Gateway API. NULL: none. */
+static struct host *find_host(const struct net_tls_server *server, const char *name)
+{
+    struct host *host = hashmap_gets(&server->hosts, name);
+    const char *dot = name;
+    char wildcard[MAX_HOSTNAME + 2];
+
+    while (host == NULL && (dot = strchr(dot, '.')) != NULL) {
+        wildcard[0] = '*';
+        strcpy(wildcard + 1, dot++);
+        host = hashmap_gets(&server->hosts, wildcard);
+    }
+    return host;
+}
+
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+    const struct net_tls_server *server = arg;
+    char name[MAX_HOSTNAME + 1];
+    int len = hello_name(ssl, name);
+    struct host *host = len > 0 ? find_host(server, name) : NULL;
+
+    *alert = len < 0 ? SSL_AD_DECODE_ERROR : SSL_AD_UNRECOGNIZED_NAME;
+    if (len < 0 || (host == NULL && !server->has_default))
+        return SSL_CLIENT_HELLO_ERROR;
+    if (host != NULL)
+        SSL_set_SSL_CTX(ssl, host->ctx);
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* The choice was made above; this only makes OpenSSL acknowledge the name, as RFC 6066 asks. */
+static int on_server_name(SSL *ssl, int *alert, void *arg)
+{
+    return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != NULL ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+/* Ours first; a client that offers only what we do not speak is refused (RFC 7301, section 3.2). */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len,
+                   void *arg)
+{
+    static const unsigned char both[] = "\x02h2\x08http/1.1";
+    const struct net_tls_server *server = arg;
+    const unsigned char *ours = server->no_http2 ? both + 3 : both;
+    unsigned len = server->no_http2 ? 9 : 12;
+
+    if (SSL_select_next_proto((unsigned char **)out, out_len, ours, len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* ---- sessions ---- */
+
+static unsigned char process_secret[32];
+
+static void make_secret(void)
+{
+    if (RAND_bytes(process_secret, sizeof(process_secret)) != 1)
+        abort();
+}
+
+/* HMAC of all that confines a session, each part with its length, under the secret of this process. */
+static void derive(const char *purpose, const struct net_tls_server_config *config, const char *hostname,
+                   unsigned char out[32])
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct slice parts[] = {slice_of(purpose), slice_of(config->name), config->client_ca_pem,
+                            slice_of(config->spiffe_trust_domain), slice_of(hostname)};
+    struct strbuf text = STRBUF_INIT;
+
+    pthread_once(&once, make_secret);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        strbuf_addu(&text, parts[i].len);
+        strbuf_addc(&text, ':');
+        strbuf_add_slice(&text, parts[i]);
+    }
+    if (HMAC(EVP_sha256(), process_secret, sizeof(process_secret), (unsigned char *)text.base, text.len, out, NULL) == NULL)
+        abort();
+    strbuf_clear(&text);
+}
+
+static void confine_sessions(SSL_CTX *ctx, const struct net_tls_server_config *config, const char *hostname)
+{
+    unsigned char id[32], keys[96];
+
+    derive("session", config, hostname, id);
+    SSL_CTX_set_session_id_context(ctx, id, sizeof(id));
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_timeout(ctx, TICKET_LIFETIME_S);
+    if (config->client_ca_pem.base != NULL) {
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+        SSL_CTX_set_num_tickets(ctx, 0);
+        return;
+    }
+    derive("ticket name", config, "", keys);
+    derive("ticket mac", config, "", keys + 32);
+    derive("ticket cipher", config, "", keys + 64);
+    memmove(keys + 16, keys + 32, 64); /* name (16), MAC key (32), cipher key (32) */
+    if (SSL_CTX_set_tlsext_ticket_keys(ctx, keys, 80) != 1)
+        abort();
+    OPENSSL_cleanse(keys, sizeof(keys));
+    SSL_CTX_set_num_tickets(ctx, 1);
+}
+
+/* ---- building a server ---- */
+
+/* Everything but certificates, the same for all hosts. */
+static int set_up_host(SSL_CTX *ctx, struct net_tls_server *server, const struct net_tls_server_config *config,
+                       const char *hostname, struct err *err)
+{
+    SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
+    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, server);
+    confine_sessions(ctx, config, hostname);
+    if (config->client_ca_pem.base == NULL)
+        return 0;
+    if (add_trust(ctx, config->client_ca_pem, true, err) != 0)
+        return -1;
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (config->client_cert_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT), NULL);
+    if (server->trust_domain != NULL)
+        SSL_CTX_set_cert_verify_callback(ctx, verify_trust_domain, server->trust_domain);
+    return 0;
+}
+
+static int install_pairs(SSL_CTX *ctx, const struct net_tls_host *host, struct err *err)
+{
+    if (host->num_pairs == 0)
+        return err_set(err, ERR_INVALID, "host '%s' has no certificate", host->hostname);
+    for (size_t i = 0; i < host->num_pairs; i++)
+        if (tls_pair_install(ctx, &host->pairs[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+static char *lower(const char *text)
+{
+    char *copy = xstrdup(text);
+    for (char *c = copy; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return copy;
+}
+
+static int add_host(struct net_tls_server *server, const struct net_tls_server_config *config,
+                    const struct net_tls_host *src, struct err *err)
+{
+    struct host *host;
+
+    if (src->hostname[0] == '\0') {
+        if (server->has_default)
+            return err_set(err, ERR_INVALID, "two hosts without a name");
+        server->has_default = true;
+        return install_pairs(server->ctx, src, err);
+    }
+    if (strlen(src->hostname) > MAX_HOSTNAME)
+        return err_set(err, ERR_INVALID, "host name longer than %d bytes", MAX_HOSTNAME);
+    host = &server->host_list[server->num_hosts++];
+    *host = (struct host){lower(src->hostname), new_ctx(TLS_server_method(), config->min_version)};
+    if (hashmap_puts(&server->hosts, host->name, host) != NULL)
+        return err_set(err, ERR_INVALID, "host '%s' is there twice", host->name);
+    if (set_up_host(host->ctx, server, config, host->name, err) != 0)
+        return -1;
+    return install_pairs(host->ctx, src, err);
+}
+
+struct net_tls_server *net_tls_server_new(const struct net_tls_server_config *config, struct err *err)
+{
+    struct net_tls_server *server = xcalloc(1, sizeof(*server));
+    int ret;
+
+    *server = (struct net_tls_server){.ctx = new_ctx(TLS_server_method(), config->min_version),
+                                      .hosts = HASHMAP_INIT,
+                                      .host_list = xcalloc(MAX(config->num_hosts, 1), sizeof(struct host)),
+                                      .no_http2 = config->no_http2};
+    if (config->spiffe_trust_domain != NULL)
+        server->trust_domain = xstrdup(config->spiffe_trust_domain);
+    if (SSL_CTX_set_ex_data(server->ctx, server_index(), server) != 1)
+        abort();
+    SSL_CTX_set_client_hello_cb(server->ctx, on_client_hello, server);
+    ret = set_up_host(server->ctx, server, config, "", err);
+    if (ret == 0 && config->num_hosts == 0)
+        ret = err_set(err, ERR_INVALID, "no certificate");
+    if (ret == 0 && config->spiffe_trust_domain != NULL && config->client_ca_pem.base == NULL)
+        ret = err_set(err, ERR_INVALID, "a SPIFFE trust domain needs a trust bundle");
+    for (size_t i = 0; ret == 0 && i < config->num_hosts; i++)
+        ret = add_host(server, config, &config->hosts[i], err);
+    if (ret == 0)
+        return server;
+    net_tls_server_unref(server);
+    return NULL;
+}
+
+struct net_tls_server *net_tls_server_ref(struct net_tls_server *server)
+{
+    SSL_CTX_up_ref(server->ctx);
+    return server;
+}
+
+void net_tls_server_unref(struct net_tls_server *server)
+{
+    if (server != NULL)
+        SSL_CTX_free(server->ctx); /* the last one takes the struct with it */
+}
+
+SSL_CTX *net_tls_server_ctx(const struct net_tls_server *server)
+{
+    return server->ctx;
+}
+
+/* ---- clients: the SSL_CTX is all there is, apart from the name its callback compares with ---- */
+
+struct net_tls_client {
+    SSL_CTX *ctx; /* owns this struct */
+    char *spiffe_id;
+};
+
+static void free_client(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
+{
+    struct net_tls_client *client = ptr;
+
+    if (client == NULL)
+        return;
+    free(client->spiffe_id);
+    free(client);
+}
+
+static int client_ex_index = -1;
+
+static void make_client_index(void)
+{
+    client_ex_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_client);
+    if (client_ex_index < 0)
+        abort();
+}
+
+static int client_index(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_client_index);
+    return client_ex_index;
+}
+
+static bool is_ip_literal(const char *name)
+{
+    unsigned char address[16];
+    return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+}
+
+/* On the SSL_CTX itself: every connection made with it is bound to the name, whoever opens it. */
+static int pin_name(SSL_CTX *ctx, const char *hostname, struct err *err)
+{
+    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
+    int ret;
+
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    if (is_ip_literal(hostname))
+        ret = X509_VERIFY_PARAM_set1_ip_asc(param, hostname);
+    else
+        ret = hostname[0] != '\0' && hostname[0] != '.' ? X509_VERIFY_PARAM_set1_host(param, hostname, 0) : 0;
+    ERR_clear_error();
+    return ret == 1 ? 0 : err_set(err, ERR_INVALID, "'%s' is no host name to verify", hostname);
+}
+
+static int pin_peer(struct net_tls_client *client, const struct net_tls_client_config *config, struct err *err)
+{
+    if (config->spiffe_id != NULL) {
+        client->spiffe_id = xstrdup(config->spiffe_id);
+        SSL_CTX_set_cert_verify_callback(client->ctx, verify_spiffe_id, client->spiffe_id);
+        return 0;
+    }
+    if (config->hostname == NULL)
+        return err_set(err, ERR_INVALID, "neither a host name nor a SPIFFE ID to verify");
+    return pin_name(client->ctx, config->hostname, err);
+}
+
+static int set_up_client(struct net_tls_client *client, const struct net_tls_client_config *config, struct err *err)
+{
+    SSL_CTX_set_verify(client->ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_session_cache_mode(client->ctx, SSL_SESS_CACHE_OFF);
+    if (pin_peer(client, config, err) != 0)
+        return -1;
+    if (config->ca_pem.base != NULL ? add_trust(client->ctx, config->ca_pem, false, err) != 0
+                                    : SSL_CTX_set_default_verify_paths(client->ctx) != 1)
+        return -1;
+    if (config->cert_pem.base == NULL)
+        return 0;
+    return tls_pair_install(client->ctx, &(struct net_tls_pair){config->cert_pem, config->key_pem, "client certificate"},
+                            err);
+}
+
+struct net_tls_client *net_tls_client_new(const struct net_tls_client_config *config, struct err *err)
+{
+    struct net_tls_client *client = xcalloc(1, sizeof(*client));
+
+    client->ctx = new_ctx(TLS_client_method(), config->min_version);
+    if (SSL_CTX_set_ex_data(client->ctx, client_index(), client) != 1)
+        abort();
+    if (set_up_client(client, config, err) == 0)
+        return client;
+    net_tls_client_unref(client);
+    return NULL;
+}
+
+struct net_tls_client *net_tls_client_ref(struct net_tls_client *client)
+{
+    SSL_CTX_up_ref(client->ctx);
+    return client;
+}
+
+void net_tls_client_unref(struct net_tls_client *client)
+{
+    if (client != NULL)
+        SSL_CTX_free(client->ctx); /* the last one takes the struct with it */
+}
+
+SSL_CTX *net_tls_client_ctx(const struct net_tls_client *client)
+{
+    return client->ctx;
+}
