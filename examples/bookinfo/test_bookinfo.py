@@ -579,6 +579,7 @@ class Grpc(ShopTest):
         self.server.raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         self.server.raw(preface + b"\0\0\4\4\0\0\0\0\0abcd")
         self.server.raw(preface + os.urandom(4096))
+        self.server.raw(preface + b"\0\0\0\4\0\0\0\0\0" + b"\0\0\1\1\0\0\0\0\1\x83")  # a head that goes on, and does not
         self.assertEqual(curl("/health"), 200)
 
 

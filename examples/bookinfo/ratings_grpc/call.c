@@ -303,6 +303,7 @@ static void fail(struct rpc_call *call)
 void rpc_call_start(struct rpc_call *call)
 {
     struct slice path = slice_of(call->heads[RPC_HEAD_PATH]);
+    call->is_started = true;
     for (size_t i = 0; i != rpc_num_methods && call->method == NULL; i++)
         if (slice_is(path, rpc_methods[i].path))
             call->method = &rpc_methods[i];
@@ -406,7 +407,7 @@ void rpc_call_run(struct rpc_call *call, uint64_t now_ms)
             strbuf_reset(&call->out); /* a message that has begun must be finished */
         rpc_finish(call, RPC_DEADLINE_EXCEEDED, "the deadline has passed");
     }
-    if (call->wake_ms != 0 && now_ms < call->wake_ms)
+    if (!call->is_started || (call->wake_ms != 0 && now_ms < call->wake_ms))
         return;
     call->wake_ms = 0;
     if (call->is_failing)

@@ -64,7 +64,7 @@ struct rpc_call {
     struct strbuf in, out;
     size_t in_at, out_at; /* what of them is dispatched, and sent */
     size_t unconsumed; /* bytes received that the peer's window still misses */
-    bool is_dispatched, has_ended, is_failing, is_head_sent, is_finished, is_plain, is_deferred;
+    bool is_started, is_dispatched, has_ended, is_failing, is_head_sent, is_finished, is_plain, is_deferred;
     unsigned status; /* of gRPC, or of HTTP when is_plain; while is_failing: the one to come, 0 resets */
     struct strbuf status_text;
     unsigned num_in, num_out;
