@@ -654,7 +654,7 @@ static void resume(struct ht_call *call)
 
     h->is_paused = 0;
     h->has_resumed = 1;
-    if (!io->in_callback && (io->unread.len != 0 || io->is_eof)) /* inside on_read its loop goes on by itself */
+    if (!io->in_callback) /* inside on_read its loop goes on by itself */
         net_io_resume(io);
 }
 

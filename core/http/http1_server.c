@@ -560,7 +560,6 @@ static void on_eof(struct net_io *io)
 {
     struct h1 *h = h1_of_io(io);
 
-    h->keep_alive = 0;
     if (h->phase == PHASE_TUNNEL) {
         if (io->unread.len == 0)
             end_tunnel_input(h);
@@ -936,7 +935,7 @@ static void exchange_resume(struct ht_exchange *x)
     h->has_resumed = 1;
     if (h->must_continue && !x->is_head_sent && h->phase == PHASE_BODY)
         exchange_info(x, 100, NULL);
-    if (!io->in_callback && (io->unread.len != 0 || io->is_eof)) /* inside on_read its loop goes on by itself */
+    if (!io->in_callback) /* inside on_read its loop goes on by itself */
         net_io_resume(io);
     arm(h);
 }
@@ -971,10 +970,10 @@ static void begin_next(struct h1 *h)
     h->scan = (struct ht1_scan){0, 0, 0};
     if (h->phase != PHASE_DRAIN)
         enter(h, PHASE_HEAD);
-    if (io->unread.len != 0)
-        net_io_resume(io);
-    else if (io->is_eof)
+    if (io->is_eof_told && io->unread.len == 0)
         close_with_linger(h);
+    else
+        net_io_resume(io);
 }
 
 static void close_exchange(struct h1 *h)

@@ -692,7 +692,7 @@ void net_io_close_gracefully(struct net_io *io, unsigned linger_ms, void (*on_cl
     net_post_init(&linger->closed_post, on_linger_end);
     io->ops = &linger_ops;
     net_io_shutdown(io);
-    if (io->is_failed) {
+    if (io->is_failed || (io->is_fin_sent && io->is_eof)) { /* nothing to wait for */
         end_linger(io);
         return;
     }
