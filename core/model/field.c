@@ -98,11 +98,12 @@ static void decode_list(struct field_ctx *ctx, const struct field *field, struct
         return;
     uint32_t before = ctx->report->num_violations;
     struct field_path path = {.parent = ctx->path};
-    char *items = arena_zalloc(ctx->arena, (size_t)value->num * field->item_size);
+    size_t size = field->item_size != 0 ? field->item_size : field_scalar_size(field->item);
+    char *items = arena_zalloc(ctx->arena, value->num * size);
     ctx->path = &path;
     JSON_FOR(item, value)
     {
-        char *out = items + (size_t)path.index * field->item_size;
+        char *out = items + path.index * size;
         if (field->item == FIELD_OBJECT)
             decode_object(ctx, field->schema, item, out);
         else
@@ -161,6 +162,9 @@ static void decode_pointer(struct field_ctx *ctx, const struct field *field, str
 
 static void decode_value(struct field_ctx *ctx, const struct field *field, struct json *value, void *object)
 {
+    char nowhere[64] = {0};
+    if (field->flags & FIELD_UNSTORED)
+        object = nowhere; /* rows without a place are at offset 0 */
     void *out = field_member(object, field->at);
     switch (field->type) {
     case FIELD_OBJECT:

@@ -53,6 +53,7 @@ enum {
     FIELD_SET = 16,         /* LIST of scalars: no two equal (x-kubernetes-list-type: set) */
     FIELD_READ_ONLY = 32,   /* set by the system (status, metadata.uid): any value is taken without a look */
     FIELD_WRITE_ONLY = 64,  /* never read back (stringData) */
+    FIELD_UNSTORED = 128,   /* checked, but the struct has no place for it (scalars, lists of scalars, RAW) */
 };
 
 struct field_int_or_string {

@@ -148,7 +148,7 @@ struct json *field_encode(const struct field_schema *schema, const void *object,
     struct json *out = json_new_object(arena);
     for (uint32_t i = 0; i < schema->num_fields; ++i) {
         const struct field *field = &schema->fields[i];
-        struct json *value = field->flags & FIELD_UNSUPPORTED ? NULL : encode_field(field, object, arena);
+        struct json *value = field->flags & (FIELD_UNSUPPORTED | FIELD_UNSTORED) ? NULL : encode_field(field, object, arena);
         if (value != NULL && !is_default(field, value, object))
             (void)json_set_n(arena, out, slice_of(field->name), value);
     }

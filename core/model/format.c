@@ -18,6 +18,11 @@ static bool is_alnum(char c)
     return is_lower_alnum(c) || (c >= 'A' && c <= 'Z');
 }
 
+static bool is_letter(char c)
+{
+    return is_alnum(c) && (c < '0' || c > '9');
+}
+
 static bool is_in(char c, const char *set)
 {
     return c != '\0' && strchr(set, c) != NULL;
@@ -95,7 +100,7 @@ static bool is_group(struct slice text)
 
 static bool is_kind(struct slice text)
 {
-    return is_framed(text, is_alnum, "-") && !(text.base[0] >= '0' && text.base[0] <= '9');
+    return is_framed(text, is_alnum, "-") && is_letter(text.base[0]);
 }
 
 static bool is_qualified(struct slice text)
@@ -182,6 +187,26 @@ static bool is_absolute_path(struct slice text)
     return text.len != 0 && text.base[0] == '/';
 }
 
+static bool is_hex(char c)
+{
+    return c != '\0' && strchr("0123456789abcdefABCDEF", c) != NULL;
+}
+
+static bool is_url_path(struct slice text)
+{
+    for (size_t i = 0; i < text.len; ++i) {
+        bool is_escape = text.base[i] == '%' && i + 2 < text.len && is_hex(text.base[i + 1]) && is_hex(text.base[i + 2]);
+        if (!is_escape && !is_alnum(text.base[i]) && !is_in(text.base[i], "-/._~!$&'()*+,;=:@"))
+            return false;
+    }
+    return text.len == 0 || text.base[0] == '/';
+}
+
+static bool is_condition_reason(struct slice text)
+{
+    return consists_of(text, "_,:") && is_letter(text.base[0]) && !is_in(text.base[text.len - 1], ",:");
+}
+
 /* ---- addresses ---- */
 
 static int address_family(struct slice text)
@@ -255,3 +280,7 @@ const struct field_format format_ip = {"^" IP_PATTERN "$", "must be an IPv4 or I
 const struct field_format format_cidr = {"^" IP_PATTERN "(/[0-9]{1,3})?$", "must be an IP address, or address/prefix length",
                                          is_cidr};
 const struct field_format format_absolute_path = {"^/", "must begin with '/'", is_absolute_path};
+const struct field_format format_url_path = {"^(\\/([-A-Za-z0-9\\/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})*)?$",
+                                             "must be an absolute path of URL characters", is_url_path};
+const struct field_format format_condition_reason = {"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+                                                     "must be one word", is_condition_reason};

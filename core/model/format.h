@@ -23,6 +23,8 @@ extern const struct field_format
     format_app_protocol,    /* IANA name or domain/name */
     format_ip,              /* IPv4 or IPv6 literal */
     format_cidr,            /* IP/prefix length, or IP */
-    format_absolute_path;   /* begins with "/" */
+    format_absolute_path,   /* begins with "/" */
+    format_url_path,        /* "" or an absolute path of RFC 3986 characters: nothing that could leave a request line */
+    format_condition_reason;
 
 #endif

@@ -62,12 +62,17 @@ struct obj_check_grpc {
     struct slice service;
 };
 
+struct obj_check_tcp { /* connecting is the check */
+    char unused;
+};
+
 struct obj_active_check {
     enum obj_check_type type;
     uint64_t timeout_ms, interval_ms;                /* 1 s, 3 s */
     uint32_t unhealthy_threshold, healthy_threshold; /* 3, 1 */
     struct obj_check_http *http;
-    struct obj_check_grpc *grpc; /* GRPC; may be NULL */
+    struct obj_check_tcp *tcp;
+    struct obj_check_grpc *grpc; /* may be NULL with GRPC */
 };
 
 struct obj_health_check {

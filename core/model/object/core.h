@@ -5,9 +5,17 @@
 
 #include "core/model/object/meta.h"
 
+struct obj_namespace_spec {
+    struct slice *finalizers; /* only "kubernetes", which means nothing here */
+    uint32_t num_finalizers;
+};
+
 struct obj_namespace {
     struct obj_head head;
+    struct obj_namespace_spec spec;
 };
+
+#define OBJ_LABEL_NAMESPACE_NAME "kubernetes.io/metadata.name" /* every Namespace has it: its name */
 
 /* ---- Service ---- */
 
@@ -75,6 +83,7 @@ struct obj_secret {
     struct obj_head head;
     struct slice type;
     struct field_map data; /* decoded; stringData has been folded in */
+    struct field_map string_data;
     bool is_immutable;
 };
 
@@ -88,7 +97,8 @@ struct obj_config_map {
 extern const struct field_schema obj_namespace_schema, obj_service_schema, obj_endpoint_slice_schema, obj_secret_schema,
     obj_config_map_schema;
 
-/* Before a Secret is read: moves stringData into data. */
+/* Before a Namespace is read: sets the label of its name. Before a Secret: moves stringData into data. */
+void obj_namespace_prepare(struct json *object, struct arena *arena);
 void obj_secret_prepare(struct json *object, struct arena *arena);
 
 #endif

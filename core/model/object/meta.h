@@ -78,7 +78,23 @@ extern const struct field_schema obj_secret_ref_schema; /* group "", kind Secret
 
 /* ---- status ---- */
 
-extern const struct field_schema obj_condition_schema;       /* for descriptions of status */
-extern const struct field_schema obj_conditions_status_schema; /* {conditions: […]} */
+struct obj_condition {
+    struct slice type, status, reason, message;
+    int64_t last_transition_us, observed_generation;
+};
+
+struct obj_conditions_status { /* {conditions: […]} */
+    struct obj_condition *conditions;
+    uint32_t num_conditions;
+};
+
+extern const struct field_schema obj_condition_schema, obj_conditions_status_schema;
+
+/* The row of a status' conditions. T is the status' struct. */
+#define OBJ_CONDITIONS_FIELD                                                                                 \
+    {                                                                                                        \
+        "conditions", FIELD_LIST, LIST_AT(conditions), .item = FIELD_OBJECT, .schema = &obj_condition_schema, \
+        .max = 8, .list_key = "type", .merge_key = "type", .doc = "What is true of the object, and why."     \
+    }
 
 #endif
