@@ -43,8 +43,9 @@ struct net_listener {
     h2o_socket_t *sock;        /* owned */
     net_accept_cb on_accept;
     void *data;                /* the owner's */
-    int reserve_fd;
+    int reserve_fd;            /* -1 while spent */
     struct timer rest;
+    struct net_post free_post;
     uint64_t num_accepted, num_refused /* out of descriptors */;
 };
 
