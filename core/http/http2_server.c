@@ -25,11 +25,12 @@ struct server {
     struct list streams, ready, dead; /* of struct stream.link: open, with a head to hand over, ended */
     struct timer timer;
     struct stream *decoding; /* whose header block is being read */
-    uint64_t adopted_ms, idle_ms /* since when no stream is open */, head_ms /* when `decoding` began */;
+    uint64_t adopted_ms, idle_ms /* since when no stream is open */,
+        head_ms /* when the last header block began */;
     uint64_t drain_ms; /* 0, or when the first GOAWAY was queued */
     int32_t peer_reset_id; /* RST_STREAM being handled */
-    unsigned has_settings : 1, is_goaway_final : 1, is_closing : 1 /* a last GOAWAY is queued */,
-        is_io_closed : 1;
+    unsigned has_settings : 1, expects_continuation : 1, is_goaway_final : 1,
+        is_closing : 1 /* a last GOAWAY is queued */, is_io_closed : 1;
     const char *flood; /* why on_begin_frame stopped the session */
 };
 
@@ -44,8 +45,8 @@ struct stream {
     int64_t response_length;
     enum ht_close why;
     unsigned is_ended : 1 /* decided; on_close comes from the turn */, was_requested : 1,
-        is_head_submitted : 1, is_bodyless : 1 /* HEAD, 204, 304 */, is_continue_sent : 1, is_end_told : 1,
-        is_connect : 1, is_trailer : 1;
+        is_head_submitted : 1, is_bodyless : 1 /* HEAD, 204, 304 */, is_end_told : 1, is_connect : 1,
+        is_trailer : 1, is_closed : 1 /* for nghttp2; a tunnel's last bytes still wait for their receiver */;
 };
 _Static_assert(sizeof(struct stream) <= HT_H2_STREAM_SIZE, "HT_H2_STREAM_SIZE is too small");
 
@@ -80,6 +81,12 @@ static uint64_t now_ms(const struct server *server)
 }
 
 /* ---- the clock: one timer, started only to come earlier, so that a request costs no timer work ---- */
+
+/* In the middle of a header block: nothing else can come before it is whole. */
+static bool is_in_head(const struct server *server)
+{
+    return server->decoding != NULL || server->expects_continuation;
+}
 
 static void wake_by(struct server *server, uint64_t deadline_ms)
 {
@@ -257,6 +264,8 @@ static void tell_end(struct stream *stream)
     stream->x.is_body_done = 1;
     if (stream->x.has_body || stream->x.is_tunnel)
         stream->x.handler->on_body_end(&stream->x);
+    if (stream->is_closed)
+        end_stream(stream, HT_CLOSE_DONE);
 }
 
 static bool may_offer(const struct stream *stream)
@@ -407,7 +416,6 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct server *server = server_of_h2(user_data);
     uint32_t max_requests = server->conn->limits->max_requests_per_conn;
 
-    server->head_ms = now_ms(server);
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
         server->decoding = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
         if (server->decoding != NULL) {
@@ -505,6 +513,10 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 {
     struct server *server = server_of_h2(user_data);
 
+    if (hd->type == NGHTTP2_HEADERS)
+        server->head_ms = now_ms(server);
+    server->expects_continuation = (hd->type == NGHTTP2_HEADERS || hd->type == NGHTTP2_CONTINUATION) &&
+                                   (hd->flags & NGHTTP2_FLAG_END_HEADERS) == 0;
     if (LIKELY(!ht_h2_glitch_frame(&server->h2, hd)))
         return 0;
     server->flood = ht_h2_glitch_name(&server->h2);
@@ -539,7 +551,13 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         why = HT_CLOSE_DONE;
     if (why == HT_CLOSE_DONE)
         ht_h2_finished_one(&server->h2);
-    end_stream(stream, why);
+    if (why == HT_CLOSE_DONE && stream->x.is_tunnel && !stream->is_end_told) {
+        stream->is_closed = 1;
+        (void)nghttp2_session_set_stream_user_data(session, id, NULL); /* it exists */
+        ht_h2_offer_later(&stream->h2);
+    } else {
+        end_stream(stream, why);
+    }
     return 0;
 }
 
@@ -613,7 +631,7 @@ static void x_resume(struct ht_exchange *x)
     stream->h2.in_moved_ms = now_ms(stream->server);
     if (stream->h2.in.len != 0 || stream->h2.is_remote_done)
         ht_h2_offer_later(&stream->h2);
-    else if (!x->is_head_sent)
+    if (!x->is_head_sent && !stream->h2.is_remote_done)
         wake_after(stream->server, x->conn->limits->body_idle_timeout_ms);
 }
 
@@ -819,7 +837,7 @@ static uint64_t conn_deadline(const struct server *server)
         return after(server->conn->io.last_progress_ms, limits->write_idle_timeout_ms);
     if (!server->has_settings)
         return after(server->adopted_ms, limits->handshake_timeout_ms);
-    if (server->decoding != NULL)
+    if (is_in_head(server))
         return after(server->head_ms, limits->head_timeout_ms);
     return server->conn->num_active == 0 ? after(server->idle_ms, limits->idle_timeout_ms) : UINT64_MAX;
 }
@@ -874,7 +892,7 @@ static void feed(struct server *server, const char *bytes, size_t len)
     hand_over(server);
     if (server->h2.is_closed)
         return;
-    if (server->decoding != NULL)
+    if (is_in_head(server))
         wake_by(server, after(server->head_ms, server->conn->limits->head_timeout_ms));
     ht_h2_check_backlog(&server->h2);
     ht_h2_flush_later(&server->h2);
