@@ -170,7 +170,7 @@ static void on_changes(struct ctl_listener *listener, const struct ctl_applied *
 {
     struct ctl_activation *activation = CONTAINER_OF(listener, struct ctl_activation, listener);
     for (size_t i = 0; i < num; ++i) {
-        if (changes[i].after == NULL || !changes[i].after->is_status) {
+        if (!changes[i].is_status) {
             schedule(activation);
             return;
         }

@@ -29,14 +29,13 @@ struct ctl_object {
     int64_t generation;     /* metadata.generation, 0 when absent */
     struct slice uid;       /* metadata.uid, "" when absent */
     bool is_deleting;       /* has metadata.deletionTimestamp */
-    bool is_status;         /* the write that made it was one of status only */
     struct slice json;      /* as stored: without metadata.resourceVersion */
     struct ctl_label *labels; /* metadata.labels, sorted by key */
     size_t num_labels;
 };
 
 /* From a stored text; what it lacks is left empty (the store holds only what the API validated). */
-struct ctl_object *ctl_object_new(const struct ctl_key *key, uint64_t rev, bool is_status, struct slice json);
+struct ctl_object *ctl_object_new(const struct ctl_key *key, uint64_t rev, struct slice json);
 struct ctl_object *ctl_object_ref(struct ctl_object *object);
 struct ctl_object *ctl_object_unref(struct ctl_object *object); /* NULL is fine; returns NULL */
 /* The text as clients see it: with "resourceVersion": `rev` put into metadata. No parsing: a copy. */
@@ -98,6 +97,7 @@ struct ctl_object **ctl_view_kind(const struct ctl_view *view, struct slice kind
 
 struct ctl_applied {
     uint64_t rev;
+    bool is_status;                    /* a write of status only: nothing to compile again */
     struct ctl_object *before, *after; /* NULL: created, deleted */
 };
 /* Called on the worker after each commit group, with the cache already at its head. Objects are borrowed. */

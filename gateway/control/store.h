@@ -32,7 +32,7 @@ struct ctl_key {
     struct slice name;
 };
 
-/* CHECK writes nothing: its expectations must hold for the transaction to commit (a namespace that must exist). */
+/* DELETE of what is absent is ERR_NOT_FOUND. CHECK writes nothing: its expectations must hold for the transaction to commit (a namespace that must exist). */
 enum ctl_op { CTL_PUT, CTL_DELETE, CTL_CHECK };
 
 /* One row of the change log, and one object at head. All texts are borrowed for the duration of the callback. */
@@ -55,7 +55,7 @@ struct ctl_write {
     struct slice object;       /* PUT: JSON with metadata.resourceVersion absent: readers add it from rev */
     uint64_t expect_rev;       /* 0: no check; else the object's current rev must be this: ERR_CONFLICT */
     bool expect_absent;        /* create: ERR_EXISTS */
-    bool expect_present;       /* update or delete of what must be there: ERR_NOT_FOUND */
+    bool expect_present;       /* update of what must be there: ERR_NOT_FOUND */
     bool is_status;
 };
 
@@ -73,6 +73,7 @@ struct ctl_txn {
     /* result */
     struct err err;
     size_t failed_write;       /* index, when err.code != ERR_NONE and one write was the cause */
+    uint64_t found_rev;        /* of the object that failed write met; 0: absent */
     uint64_t rev;
     int64_t at_us;
     bool is_replay;            /* `rev` and `at_us` are those of the first time; nothing was written now */
