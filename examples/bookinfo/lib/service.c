@@ -315,9 +315,9 @@ static int refuse(struct bk_service *service, struct bk_stream *stream, const st
     struct bk_reply reply;
     reply_init(&reply);
     bk_reply_error(&reply, (unsigned)status, "%s", bk_status_text((unsigned)status));
+    log_request(service, &request, &reply, clock_mono_us());
     if (send_reply(service, stream, &reply, false, true) == 0)
         linger(stream);
-    log_request(service, &request, &reply, clock_mono_us());
     bk_reply_clear(&reply);
     return -1;
 }
@@ -344,11 +344,12 @@ static int serve_one(struct bk_service *service, struct bk_stream *stream, struc
     reply_init(&reply);
     bool is_answered = answer(service, &request, &reply);
     bool is_last = message->is_last || bk_server_is_stopping(&service->server);
-    int rc =
-        is_answered ? send_reply(service, stream, &reply, slice_is(request.method, "HEAD"), is_last) : -1;
-    if (!is_answered)
+    log_request(service, &request, &reply, began_us); /* first: who has the answer finds the line */
+    int rc = -1;
+    if (is_answered)
+        rc = send_reply(service, stream, &reply, slice_is(request.method, "HEAD"), is_last);
+    else
         reset_connection(stream);
-    log_request(service, &request, &reply, began_us);
     bk_reply_clear(&reply);
     return is_last ? -1 : rc;
 }
