@@ -510,7 +510,9 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 /* What a closed stream means for its call, when neither side completed it. */
 static void stream_lost(struct stream *stream, uint32_t code, bool is_by_peer)
 {
-    bool is_short = stream->call->had_response && stream->content_length > (int64_t)stream->body_bytes;
+    /* nghttp2 took the end of the stream and found it too early; a body too long is reset before its end. */
+    bool is_short = stream->call->had_response && stream->content_length > (int64_t)stream->body_bytes &&
+                    nghttp2_session_get_stream_remote_close(stream->h2.h2->session, stream->h2.id) == 1;
 
     if (code == NGHTTP2_REFUSED_STREAM)
         fail_call(stream, HT_FAIL_REFUSED, "the upstream refused the stream");

@@ -178,10 +178,10 @@ static void read_some(struct raw *raw)
         raw->is_eof = true;
 }
 
-void raw_turn(struct raw *raw)
+void raw_turn_wait(struct raw *raw, int wait_ms)
 {
     write_some(raw);
-    net_worker_turn(raw->worker, 0);
+    net_worker_turn(raw->worker, wait_ms);
     read_some(raw);
 }
 
