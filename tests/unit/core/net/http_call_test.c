@@ -1,0 +1,450 @@
+/* Against a small server of our own on another worker's thread, which answers as the path says. */
+#include "core/net/http_call.h"
+
+#include "core/base/clock.h"
+#include "core/base/strbuf.h"
+#include "core/net/listen.h"
+#include "core/net/tls_context.h"
+#include "tests/unit/lib/certs.h"
+#include "tests/unit/lib/net_probe.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+/* ---- the server ---- */
+
+struct visitor {
+    struct net_io io;
+    struct strbuf in;
+    struct net_post free_post;
+    struct list link;
+};
+
+static struct net_worker *server_worker;
+static struct list visitors = LIST_INIT(visitors);
+static struct net_tls_server *tls;
+static struct test_cert ca, cert, client_cert;
+
+static void free_visitor(struct net_post *post)
+{
+    struct visitor *visitor = CONTAINER_OF(post, struct visitor, free_post);
+    list_remove(&visitor->link);
+    strbuf_clear(&visitor->in);
+    free(visitor);
+}
+
+static void leave(struct net_io *io)
+{
+    net_io_close(io);
+    net_post(io->worker, &CONTAINER_OF(io, struct visitor, io)->free_post);
+}
+
+static void say(struct net_io *io, const char *text)
+{
+    net_io_write(io, &(struct iovec){(char *)text, strlen(text)}, 1);
+}
+
+static void say_many(struct net_io *io, size_t len)
+{
+    char *bytes = xcalloc(1, len);
+    memset(bytes, 'x', len);
+    net_io_write(io, &(struct iovec){bytes, len}, 1);
+    free(bytes);
+}
+
+static void answer(struct visitor *visitor)
+{
+    struct net_io *io = &visitor->io;
+    const char *in = visitor->in.base;
+    char text[256];
+
+    if (strncmp(in, "GET /hello ", 11) == 0) {
+        say(io, "HTTP/1.1 200 OK\r\nX-Word:  a b \r\nContent-Length: 5\r\n\r\nhello");
+    } else if (strncmp(in, "PUT /echo ", 10) == 0) {
+        const char *body = strstr(in, "\r\n\r\n") + 4;
+        bool has_word = strstr(in, "\r\nx-word: yes\r\n") != NULL && strstr(in, "Expect:") == NULL;
+        snprintf(text, sizeof(text), "HTTP/1.1 201 Created\r\nContent-Length: %zu\r\n\r\n%s%s", strlen(body) + has_word, body,
+                 has_word ? "+" : "");
+        say(io, text);
+    } else if (strncmp(in, "GET /moved ", 11) == 0) {
+        say(io, "HTTP/1.1 302 Found\r\nLocation: /hello\r\nContent-Length: 0\r\n\r\n");
+    } else if (strncmp(in, "GET /large", 10) == 0) {
+        say(io, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+        say_many(io, 100000);
+    } else if (strncmp(in, "GET /stream ", 12) == 0) {
+        say(io, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nevent1\r\n");
+        say(io, "6\r\nevent2\r\n0\r\n\r\n");
+    } else if (strncmp(in, "GET /endless ", 13) == 0) {
+        say(io, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nevent1\r\n");
+    } else if (strncmp(in, "GET /flood ", 11) == 0) {
+        say(io, "HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n");
+        say_many(io, 8388608);
+    } else if (strncmp(in, "GET /denied ", 12) == 0) {
+        say(io, "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nnope");
+    } else if (strncmp(in, "GET /who ", 9) == 0) {
+        char *id = io->ssl != NULL ? net_tls_peer_spiffe_id(io->ssl) : NULL;
+        snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(id != NULL ? id : "-"),
+                 id != NULL ? id : "-");
+        say(io, text);
+        free(id);
+    } else if (strncmp(in, "GET /silent", 11) != 0) {
+        say(io, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    }
+    strbuf_reset(&visitor->in);
+}
+
+/* A request is whole with its head, and with "END" where it has a body. */
+static size_t on_read(struct net_io *io, const char *bytes, size_t len)
+{
+    struct visitor *visitor = CONTAINER_OF(io, struct visitor, io);
+
+    strbuf_add(&visitor->in, bytes, len);
+    if (strstr(visitor->in.base, "\r\n\r\n") == NULL)
+        return len;
+    if (visitor->in.base[0] != 'P' || strstr(visitor->in.base, "END") != NULL)
+        answer(visitor);
+    return len;
+}
+
+static void on_error(struct net_io *io, const char *why)
+{
+    leave(io);
+}
+
+static void ignore(struct net_io *io)
+{
+}
+
+static const struct net_io_ops visitor_ops = {on_read, leave, ignore, on_error, ignore};
+
+static bool on_accept(struct net_listener *listener, int fd)
+{
+    struct visitor *visitor = xcalloc(1, sizeof(*visitor));
+
+    net_post_init(&visitor->free_post, free_visitor);
+    list_push(&visitors, &visitor->link);
+    net_io_init_server(&visitor->io, listener->worker, fd, listener->data, &visitor_ops);
+    return true;
+}
+
+/* ---- calls ---- */
+
+static struct net_worker *worker;
+static char plain_url[80], tls_url[80], unix_path[64];
+static struct net_listener *listeners[3];
+static char *ca_pem, *client_pem, *client_key; /* copies for the main thread */
+
+static unsigned num_done;
+static struct strbuf body, chunks, word;
+static unsigned status;
+static struct err last_err;
+
+static void on_done(void *data, const struct net_http_response *response, const struct err *err)
+{
+    num_done++;
+    strbuf_reset(&body);
+    strbuf_reset(&word);
+    status = response != NULL ? response->status : 0;
+    if (response != NULL) {
+        strbuf_add_slice(&body, response->body);
+        strbuf_add_slice(&word, net_http_header(response, "x-word"));
+    } else {
+        last_err = *err;
+    }
+}
+
+static void on_chunk(void *data, struct slice bytes)
+{
+    strbuf_add_slice(&chunks, bytes);
+}
+
+static const char *url(const char *base, const char *path)
+{
+    static char text[2][128];
+    static int turn;
+    char *out = text[turn ^= 1];
+    snprintf(out, sizeof(text[0]), "%s%s", base, path);
+    return out;
+}
+
+static void call(struct net_http_request request, net_http_chunk_cb chunk_cb)
+{
+    num_done = 0;
+    strbuf_reset(&chunks);
+    net_http_call_start(worker, &request, chunk_cb, on_done, NULL);
+    assert_int_equal(num_done, 0);
+    TURN_UNTIL(worker, num_done == 1);
+}
+
+static void get(const char *path)
+{
+    call((struct net_http_request){.url = url(plain_url, path)}, NULL);
+}
+
+static int setup(void **state)
+{
+    char name[64];
+    int fd;
+    static const char *dns[] = {"localhost", NULL}, *ips[] = {"127.0.0.1", NULL}, *uris[] = {"spiffe://td/me", NULL};
+
+    test_cert_make(&ca, NULL, &(struct test_cert_spec){.is_ca = true});
+    test_cert_make(&cert, &ca, &(struct test_cert_spec){.dns = dns, .ips = ips, .common_name = "server"});
+    test_cert_make(&client_cert, &ca, &(struct test_cert_spec){.uris = uris, .common_name = "client"});
+    ca_pem = xstrdup(ca.cert_pem);
+    client_pem = xstrdup(client_cert.cert_pem);
+    client_key = xstrdup(client_cert.key_pem);
+    struct net_tls_pair pair = {slice_of(cert.cert_pem), slice_of(cert.key_pem), "server"};
+    struct net_tls_host host = {"", &pair, 1};
+    tls = net_tls_server_new(&(struct net_tls_server_config){.name = "l",
+                                                             .hosts = &host,
+                                                             .num_hosts = 1,
+                                                             .no_http2 = true,
+                                                             .client_ca_pem = slice_of(ca.cert_pem),
+                                                             .client_cert_optional = true},
+                             NULL);
+    assert_non_null(tls);
+    worker = net_worker_new(0, 0, 0);
+    server_worker = net_worker_new(1, 0, 0);
+    fd = net_listen_text("127.0.0.1:0", NULL, NULL);
+    net_listen_name(fd, name, sizeof(name));
+    snprintf(plain_url, sizeof(plain_url), "http://%s", name);
+    listeners[0] = net_listener_new(server_worker, fd, on_accept, NULL);
+    fd = net_listen_text("127.0.0.1:0", NULL, NULL);
+    net_listen_name(fd, name, sizeof(name));
+    snprintf(tls_url, sizeof(tls_url), "https://%s", name);
+    listeners[1] = net_listener_new(server_worker, fd, on_accept, net_tls_server_ctx(tls));
+    snprintf(unix_path, sizeof(unix_path), "unix:/tmp/sv_call_%d.sock", getpid());
+    fd = net_listen_text(unix_path, NULL, NULL);
+    listeners[2] = net_listener_new(server_worker, fd, on_accept, NULL);
+    return net_worker_start_thread(server_worker, "server");
+}
+
+static int teardown(void **state)
+{
+    net_http_calls_stop();
+    net_worker_free(worker);
+    net_worker_stop(server_worker);
+    net_worker_join(server_worker);
+    for (int i = 0; i < 3; i++)
+        net_listener_close(listeners[i]);
+    LIST_FOR(visitor, &visitors, struct visitor, link)
+    leave(&visitor->io);
+    net_worker_free(server_worker);
+    unlink(unix_path + 5);
+    net_tls_server_unref(tls);
+    test_cert_clear(&ca);
+    test_cert_clear(&cert);
+    test_cert_clear(&client_cert);
+    free(ca_pem);
+    free(client_pem);
+    free(client_key);
+    strbuf_clear(&body);
+    strbuf_clear(&chunks);
+    strbuf_clear(&word);
+    return 0;
+}
+
+static void an_answer_arrives_with_its_head(void **state)
+{
+    get("/hello");
+    assert_int_equal(status, 200);
+    assert_string_equal(body.base, "hello");
+    assert_string_equal(word.base, "a b");
+    get("/elsewhere");
+    assert_int_equal(status, 404);
+}
+
+static void any_method_headers_and_body(void **state)
+{
+    static const char *headers[] = {"x-word: yes", "content-type: text/plain", NULL};
+
+    call((struct net_http_request){
+             .method = "PUT", .url = url(plain_url, "/echo"), .headers = headers, .body = SLICE("some END")},
+         NULL);
+    assert_int_equal(status, 201);
+    assert_string_equal(body.base, "some END+");
+}
+
+static void redirects_are_not_followed(void **state)
+{
+    get("/moved");
+    assert_int_equal(status, 302);
+}
+
+static void too_large_an_answer_fails(void **state)
+{
+    call((struct net_http_request){.url = url(plain_url, "/large?secret=1"), .max_body = 99999}, NULL);
+    assert_int_equal(status, 0);
+    assert_int_equal(last_err.code, ERR_TOO_LARGE);
+    assert_null(strstr(last_err.text, "secret"));
+    assert_non_null(strstr(last_err.text, "/large: the answer is too large"));
+    call((struct net_http_request){.url = url(plain_url, "/large"), .max_body = 100000}, NULL);
+    assert_int_equal(body.len, 100000);
+}
+
+static void a_stream_comes_in_pieces_and_a_refusal_as_a_body(void **state)
+{
+    call((struct net_http_request){.url = url(plain_url, "/stream")}, on_chunk);
+    assert_int_equal(status, 200);
+    assert_string_equal(chunks.base, "event1event2");
+    assert_int_equal(body.len, 0);
+    call((struct net_http_request){.url = url(plain_url, "/denied")}, on_chunk);
+    assert_int_equal(status, 403);
+    assert_string_equal(body.base, "nope");
+    assert_int_equal(chunks.len, 0);
+}
+
+static void a_flood_waits_for_the_worker(void **state)
+{
+    call((struct net_http_request){.url = url(plain_url, "/flood")}, on_chunk);
+    assert_int_equal(status, 200);
+    assert_int_equal(chunks.len, 8388608);
+}
+
+static void a_cancelled_call_is_silent(void **state)
+{
+    struct net_http_request endless = {.url = url(plain_url, "/endless")};
+
+    num_done = 0;
+    strbuf_reset(&chunks);
+    struct net_http_call *stream = net_http_call_start(worker, &endless, on_chunk, on_done, NULL);
+    TURN_UNTIL(worker, chunks.len == 6);
+    net_http_call_cancel(stream);
+    net_http_call_cancel(net_http_call_start(worker, &endless, on_chunk, on_done, NULL));
+    get("/hello");
+    assert_int_equal(num_done, 1);
+    assert_int_equal(chunks.len, 0);
+}
+
+static void time_runs_out(void **state)
+{
+    call((struct net_http_request){.url = url(plain_url, "/silent"), .timeout_ms = 50}, NULL);
+    assert_int_equal(last_err.code, ERR_TIMEOUT);
+}
+
+static void only_http_urls(void **state)
+{
+    call((struct net_http_request){.url = "file:///etc/passwd"}, NULL);
+    assert_int_equal(last_err.code, ERR_INVALID);
+    call((struct net_http_request){.url = "nonsense://x"}, NULL);
+    assert_int_equal(last_err.code, ERR_INVALID);
+    call((struct net_http_request){.url = "http://user:pass@127.0.0.1:1/x"}, NULL);
+    assert_int_equal(last_err.code, ERR_UNAVAILABLE);
+    assert_null(strstr(last_err.text, "pass"));
+}
+
+static void a_unix_socket_is_reached(void **state)
+{
+    call((struct net_http_request){.url = "http://localhost/hello", .unix_path = unix_path + 5}, NULL);
+    assert_string_equal(body.base, "hello");
+    call((struct net_http_request){.url = "http://localhost/hello", .unix_path = "/nonexistent.sock"}, NULL);
+    assert_int_equal(last_err.code, ERR_UNAVAILABLE);
+}
+
+static void servers_are_verified(void **state)
+{
+    call((struct net_http_request){.url = url(tls_url, "/hello")}, NULL);
+    assert_int_equal(last_err.code, ERR_UNAVAILABLE);
+    assert_int_equal(status, 0);
+    call((struct net_http_request){.url = url(tls_url, "/hello"), .ca_pem = slice_of(ca_pem)}, NULL);
+    assert_int_equal(status, 200);
+    call((struct net_http_request){.url = url(tls_url, "/hello"), .insecure = true}, NULL);
+    assert_int_equal(status, 200);
+    call((struct net_http_request){.url = url(tls_url, "/hello"),
+                                   .ca_pem = slice_of(ca_pem),
+                                   .pinned_key = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+         NULL);
+    assert_int_equal(status, 0);
+}
+
+static void a_client_certificate_is_shown(void **state)
+{
+    struct net_http_request request = {.url = url(tls_url, "/who"), .ca_pem = slice_of(ca_pem)};
+
+    call(request, NULL);
+    assert_string_equal(body.base, "-");
+    request.cert_pem = slice_of(client_pem);
+    request.key_pem = slice_of(client_key);
+    call(request, NULL);
+    assert_string_equal(body.base, "spiffe://td/me");
+}
+
+static void foreign_urls_stay_outside(void **state)
+{
+    const char *const inside[] = {"http://127.0.0.1:1/",     "http://localhost:1/",  "http://10.1.2.3:1/",
+                                  "http://169.254.169.254/", "http://[::1]:1/",      "http://[::ffff:127.0.0.1]:1/",
+                                  "http://0.0.0.0:1/",       "http://[fd00::1]:1/",  "http://192.168.0.1:1/",
+                                  "http://172.31.0.1:1/",    "http://100.64.0.1:1/", "http://0x7f000001:1/",
+                                  "http://2130706433:1/"};
+
+    for (size_t i = 0; i < ARRAY_LEN(inside); i++) {
+        call((struct net_http_request){.url = inside[i], .public_only = true, .timeout_ms = 5000}, NULL);
+        assert_int_equal(last_err.code, ERR_FORBIDDEN);
+    }
+}
+
+static bool never(void *data)
+{
+    return false;
+}
+
+static void the_waiting_kind_does_the_same(void **state)
+{
+    struct net_http_request request = {.url = url(plain_url, "/hello")};
+    struct err err = ERR_INIT;
+
+    num_done = 0;
+    assert_int_equal(net_http_call_wait(&request, NULL, NULL, on_done, NULL, &err), 0);
+    assert_int_equal(num_done, 1);
+    assert_string_equal(body.base, "hello");
+    strbuf_reset(&chunks);
+    request.url = url(plain_url, "/stream");
+    assert_int_equal(net_http_call_wait(&request, on_chunk, NULL, on_done, NULL, &err), 0);
+    assert_string_equal(chunks.base, "event1event2");
+    request.url = url(plain_url, "/endless");
+    assert_int_equal(net_http_call_wait(&request, on_chunk, never, on_done, NULL, &err), -1);
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "/endless: interrupted"));
+}
+
+static void stopping_ends_what_runs(void **state)
+{
+    struct net_http_request endless = {.url = url(plain_url, "/endless")};
+
+    num_done = 0;
+    strbuf_reset(&chunks);
+    net_http_call_start(worker, &endless, on_chunk, on_done, NULL);
+    TURN_UNTIL(worker, chunks.len == 6);
+    net_http_calls_stop();
+    TURN_UNTIL(worker, num_done == 1);
+    assert_int_equal(last_err.code, ERR_UNAVAILABLE);
+    get("/hello"); /* and starts again */
+    assert_int_equal(status, 200);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_arrives_with_its_head),
+        cmocka_unit_test(any_method_headers_and_body),
+        cmocka_unit_test(redirects_are_not_followed),
+        cmocka_unit_test(too_large_an_answer_fails),
+        cmocka_unit_test(a_stream_comes_in_pieces_and_a_refusal_as_a_body),
+        cmocka_unit_test(a_flood_waits_for_the_worker),
+        cmocka_unit_test(a_cancelled_call_is_silent),
+        cmocka_unit_test(time_runs_out),
+        cmocka_unit_test(only_http_urls),
+        cmocka_unit_test(a_unix_socket_is_reached),
+        cmocka_unit_test(servers_are_verified),
+        cmocka_unit_test(a_client_certificate_is_shown),
+        cmocka_unit_test(foreign_urls_stay_outside),
+        cmocka_unit_test(the_waiting_kind_does_the_same),
+        cmocka_unit_test(stopping_ends_what_runs),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
