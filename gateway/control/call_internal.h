@@ -1,0 +1,18 @@
+/* What call.c and server.c share. */
+#ifndef SELVEDGE_CONTROL_CALL_INTERNAL_H
+#define SELVEDGE_CONTROL_CALL_INTERNAL_H
+
+#include "core/net/tls_context.h"
+#include "gateway/control/call.h"
+
+struct ctl_server {
+    struct ctl_server_config config;
+    struct net_tls_server *tls; /* owned reference; NULL before ctl_server_listen_tls() */
+    struct list listeners;
+    struct list conns; /* of struct ht_server_conn */
+    unsigned num_calls;
+};
+
+extern const struct ht_handler ctl_call_handler;
+
+#endif
