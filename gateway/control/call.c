@@ -52,7 +52,7 @@ static struct slice keep(struct ctl_call *call, struct slice text)
 static struct slice origin_of(struct ctl_call *call, const struct ht_server_conn *conn)
 {
     char text[128];
-    if (call->peer == CTL_PEER_UNIX) {
+    if (call->peer != CTL_PEER_TLS) {
         struct ucred cred = {0};
         socklen_t len = sizeof(cred);
         (void)getsockopt(conn->io.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len); /* zeros say enough if it fails */
@@ -74,7 +74,7 @@ static struct ctl_call *call_new(struct ctl_server *server, struct ht_exchange *
     call->control = server->config.control;
     call->x = x;
     call->id = ++next_id;
-    call->peer = x->is_tls ? CTL_PEER_TLS : CTL_PEER_UNIX;
+    call->peer = ((const struct ctl_listening *)x->conn->owner)->peer;
     call->method = keep(call, x->method);
     const char *question = memchr(x->target.base, '?', x->target.len);
     size_t path_len = question != NULL ? (size_t)(question - x->target.base) : x->target.len;
@@ -219,7 +219,7 @@ static void refuse(struct ctl_call *call, enum err_code code, const char *text)
 
 static void on_request(struct ht_exchange *x)
 {
-    struct ctl_server *server = x->conn->owner;
+    struct ctl_server *server = ((const struct ctl_listening *)x->conn->owner)->server;
     struct ctl_call *call = call_new(server, x);
     x->data = call;
     if (server->num_calls > server->config.max_calls)

@@ -15,7 +15,11 @@
 
 struct ctl_control;
 
-enum ctl_peer { CTL_PEER_UNIX /* same host, 0600 socket */, CTL_PEER_TLS };
+enum ctl_peer {
+    CTL_PEER_UNIX,  /* control.sock, 0600: whoever may open it is an administrator of this host */
+    CTL_PEER_LOCAL, /* node.sock: the proxy beside us; the node protocol of the node `local`, nothing else */
+    CTL_PEER_TLS,
+};
 
 struct ctl_call {
     struct ctl_control *control;
@@ -67,8 +71,8 @@ struct ctl_server;
 struct ctl_server *ctl_server_new(const struct ctl_server_config *config);
 /* Stops listening, ends streams, closes connections. NULL is fine; returns NULL. */
 struct ctl_server *ctl_server_free(struct ctl_server *server);
-/* A unix socket with mode 0600. A stale file is replaced, a live one is an error. */
-int ctl_server_listen_unix(struct ctl_server *server, const char *path, struct err *err);
+/* A unix socket. A stale file is replaced, a live one is an error. `peer` is UNIX or LOCAL. */
+int ctl_server_listen_unix(struct ctl_server *server, const char *path, unsigned mode, enum ctl_peer peer, struct err *err);
 /* TLS always. `port` 0 picks one; returns the port in `ret_port` (may be NULL). `tls` is referenced. */
 struct net_tls_server;
 int ctl_server_listen_tls(struct ctl_server *server, const char *address, uint16_t port, struct net_tls_server *tls,

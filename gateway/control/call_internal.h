@@ -13,6 +13,15 @@ struct ctl_server {
     unsigned num_calls;
 };
 
+/* One listening socket: the owner of its connections. */
+struct ctl_listening {
+    struct list link;
+    struct ctl_server *server;
+    enum ctl_peer peer;
+    char *path; /* of a unix socket, removed at the end; else NULL */
+    struct net_listener *listener;
+};
+
 extern const struct ht_handler ctl_call_handler;
 
 #endif

@@ -1,0 +1,25 @@
+/* What nodes.c and join.c share. */
+#ifndef SELVEDGE_CONTROL_NODES_INTERNAL_H
+#define SELVEDGE_CONTROL_NODES_INTERNAL_H
+
+#include "gateway/control/nodes.h"
+
+#define CTL_NODE_KIND SLICE("selvedge.dev/nodes")
+
+/* Statuses of nodes change with every revision and every node: they are written together, this often at most. */
+enum { CTL_NODES_FLUSH_MS = 1000 };
+
+struct ctl_nodes {
+    struct ctl_nodes_config config;
+    struct list news; /* of struct news */
+    struct hashmap news_by_name;
+    size_t num_news;
+    struct timer flush_timer;
+};
+
+/* 0, or ERR_UNAUTHORIZED, ERR_FORBIDDEN: whether the caller is the node `name`. */
+int ctl_nodes_check(struct ctl_nodes *nodes, const struct ctl_call *call, struct slice name, struct err *err);
+/* A Node object that was never stored. */
+struct json *ctl_nodes_new_object(struct arena *arena, struct slice name, struct slice role);
+
+#endif
