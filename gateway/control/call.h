@@ -69,8 +69,12 @@ struct ctl_server_config {
 
 struct ctl_server;
 struct ctl_server *ctl_server_new(const struct ctl_server_config *config);
-/* Stops listening, ends streams, closes connections. NULL is fine; returns NULL. */
-struct ctl_server *ctl_server_free(struct ctl_server *server);
+/* No new connections or calls; those there are get to end. Then close_conns() when that takes too long, and free once
+ * is_idle() (turn the worker in between). */
+void ctl_server_stop(struct ctl_server *server);
+bool ctl_server_is_idle(const struct ctl_server *server);
+void ctl_server_close_conns(struct ctl_server *server);
+struct ctl_server *ctl_server_free(struct ctl_server *server); /* NULL is fine; returns NULL */
 /* A unix socket. A stale file is replaced, a live one is an error. `peer` is UNIX or LOCAL. */
 int ctl_server_listen_unix(struct ctl_server *server, const char *path, unsigned mode, enum ctl_peer peer, struct err *err);
 /* TLS always. `port` 0 picks one; returns the port in `ret_port` (may be NULL). `tls` is referenced. */

@@ -11,6 +11,7 @@ struct ctl_server {
     struct list listeners;
     struct list conns; /* of struct ht_server_conn */
     unsigned num_calls;
+    struct ht_limits limits;
 };
 
 /* One listening socket: the owner of its connections. */
@@ -19,7 +20,8 @@ struct ctl_listening {
     struct ctl_server *server;
     enum ctl_peer peer;
     char *path; /* of a unix socket, removed at the end; else NULL */
-    struct net_listener *listener;
+    h2o_socket_t *sock;
+    struct timer retry; /* out of descriptors: accepting again soon */
 };
 
 extern const struct ht_handler ctl_call_handler;
