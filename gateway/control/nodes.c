@@ -210,7 +210,7 @@ static void set_status(struct arena *arena, struct json *tree, const struct news
 struct flush {
     struct ctl_txn txn;
     struct net_message message;
-    struct ctl_nodes *nodes;
+    struct net_worker *worker;
     struct arena *arena;
 };
 
@@ -228,7 +228,7 @@ static void on_flushed(struct ctl_txn *txn)
 {
     struct flush *flush = CONTAINER_OF(txn, struct flush, txn);
     flush->message.run = on_flush_reply;
-    net_worker_send(flush->nodes->config.worker, &flush->message);
+    net_worker_send(flush->worker, &flush->message);
 }
 
 static void fill_write(struct ctl_nodes *nodes, struct flush *flush, struct ctl_write *write, const struct news *news)
@@ -255,7 +255,7 @@ static void on_flush_due(struct timer *timer)
 {
     struct ctl_nodes *nodes = CONTAINER_OF(timer, struct ctl_nodes, flush_timer);
     struct flush *flush = xcalloc(1, sizeof(*flush));
-    flush->nodes = nodes;
+    flush->worker = nodes->config.worker;
     flush->arena = arena_new(0);
     flush->txn.writes = arena_zalloc(flush->arena, nodes->num_news * sizeof(struct ctl_write));
     LIST_FOR_SAFE(news, &nodes->news, struct news, link)
