@@ -1,0 +1,524 @@
+/* The node's end of the config stream, on libcurl's easy interface in a thread of its own.
+ *
+ * run(): a first try of one second; then the stored snapshot if there was no answer; then streams until told to stop. What
+ * arrives is handled inside the write callback: parse or patch, apply, report, store. */
+#include "core/net/config_stream.h"
+
+#include "core/base/backoff.h"
+#include "core/base/clock.h"
+#include "core/base/crypto.h"
+#include "core/base/files.h"
+#include "core/base/log.h"
+#include "core/net/sse.h"
+
+#include <curl/curl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/poll.h>
+#include <unistd.h>
+
+enum {
+    MAX_EVENT = 256 * 1024 * 1024, /* about a hundred thousand endpoints */
+    MAX_CACHE = 256 * 1024 * 1024,
+    FIRST_TRY_MS = 1000,           /* then the stored snapshot is applied */
+    DEAD_MS = 40000,               /* heartbeats come every 15 s */
+    REPORT_MS = 10000,
+    STORE_EVERY_MS = 5000,
+    BACKOFF_FIRST_MS = 250,
+    BACKOFF_MAX_MS = 30000,
+    STABLE_MS = 60000,             /* a stream that lived this long resets the backoff */
+    CONNECT_TIMEOUT_MS = 5000,
+    POST_TIMEOUT_MS = 5000,
+};
+
+struct net_config_stream {
+    struct net_config_stream_config config; /* texts owned */
+    pthread_t thread;
+    atomic_bool is_stopping, wants_report;
+    int wake_fd;
+    char boot_id[CRYPTO_TOKEN_LEN(16) + 1];
+    uint64_t seq;
+
+    struct cfg_document *doc;     /* what is applied; NULL: nothing yet */
+    uint64_t bookmark_rev;        /* of doc, moved on by bookmarks */
+    uint64_t attempted_rev;
+    bool is_rejected, wants_snapshot, is_stale;
+    char *findings;               /* JSON array of the last attempt */
+    uint64_t stored_ms;           /* when the cache was written; 0: never */
+    bool is_dirty;                /* the cache is behind doc */
+
+    CURL *post;                   /* kept: its connection is reused */
+    struct sse sse;
+    uint64_t started_ms, last_bytes_ms, last_report_ms, reconnect_ms;
+    bool is_connected;
+};
+
+/* ---------- the cache ---------- */
+
+static char *cache_path(const struct net_config_stream *stream, const char *name)
+{
+    struct strbuf path = STRBUF_INIT;
+    strbuf_addf(&path, "%s/%s", stream->config.cache_dir, name);
+    return strbuf_take(&path);
+}
+
+static void digest_hex(struct slice text, char out[2 * CRYPTO_SHA256_LEN + 1])
+{
+    uint8_t digest[CRYPTO_SHA256_LEN];
+    crypto_sha256(text, digest);
+    hex_encode(digest, sizeof(digest), out);
+}
+
+static int write_keys(const struct net_config_stream *stream, struct err *err)
+{
+    _cleanup_(freep) char *path = cache_path(stream, "keys.json");
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    struct strbuf text = STRBUF_INIT;
+    struct json *keys = json_new_object(arena);
+    for (uint32_t i = 0; i < stream->doc->num; ++i) {
+        const struct cfg_resource *resource = &stream->doc->resources[i];
+        struct json *spec = slice_is(resource->kind, "certificate") ? json_parse(arena, resource->text, NULL) : NULL;
+        struct slice key = json_slice(json_get(spec, "keyPem"));
+        if (key.base != NULL)
+            json_set_n(arena, keys, resource->name, json_new_string(arena, key));
+    }
+    json_write(&text, keys);
+    int status = files_write(path, strbuf_slice(&text), 0600, err);
+    crypto_wipe(text.base, text.len);
+    strbuf_clear(&text);
+    return status;
+}
+
+/* First line: "selvedge-snapshot 1 LENGTH SHA256". A file that does not say the truth about itself is not used. */
+static void write_cache(struct net_config_stream *stream)
+{
+    struct strbuf body = STRBUF_INIT, file = STRBUF_INIT;
+    struct err err = ERR_INIT;
+    char sha[2 * CRYPTO_SHA256_LEN + 1];
+    if (stream->config.cache_dir == NULL || stream->doc == NULL)
+        return;
+    _cleanup_(freep) char *path = cache_path(stream, "snapshot.json");
+    cfg_document_write(stream->doc, true, &body);
+    digest_hex(strbuf_slice(&body), sha);
+    strbuf_addf(&file, "selvedge-snapshot 1 %zu %s\n", body.len, sha);
+    strbuf_add_slice(&file, strbuf_slice(&body));
+    if (write_keys(stream, &err) != 0 || files_write(path, strbuf_slice(&file), 0600, &err) != 0)
+        log_err(LOG_WARN, "the snapshot was not stored", &err);
+    strbuf_clear(&body);
+    strbuf_clear(&file);
+    stream->stored_ms = clock_mono_ms();
+    stream->is_dirty = false;
+}
+
+static void store_if_due(struct net_config_stream *stream)
+{
+    if (stream->is_dirty && (stream->stored_ms == 0 || clock_mono_ms() - stream->stored_ms >= STORE_EVERY_MS))
+        write_cache(stream);
+}
+
+static struct cfg_document *put_keys_back(struct net_config_stream *stream, struct cfg_document *doc, struct err *err)
+{
+    _cleanup_(freep) char *path = cache_path(stream, "keys.json");
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    struct strbuf text = STRBUF_INIT;
+    struct json *keys = files_read(path, MAX_CACHE, &text, NULL) == 0 ? json_parse(arena, strbuf_slice(&text), NULL) : NULL;
+    struct cfg_document *whole = cfg_document_new();
+    whole->epoch = doc->epoch;
+    whole->rev = doc->rev;
+    for (uint32_t i = 0; i < doc->num; ++i) {
+        const struct cfg_resource *resource = &doc->resources[i];
+        struct json *spec = json_parse(arena, resource->text, NULL);
+        struct json *key = slice_is(resource->kind, "certificate") ? json_get_n(keys, resource->name) : NULL;
+        if (key != NULL)
+            json_set(arena, spec, "keyPem", json_new_string(arena, json_slice(key)));
+        cfg_document_add(whole, resource->kind, resource->name, resource->rev, spec);
+    }
+    strbuf_clear(&text);
+    return cfg_document_seal(whole, err) == 0 ? whole : cfg_document_free(whole);
+}
+
+static struct cfg_document *read_cache(struct net_config_stream *stream, struct err *err)
+{
+    struct strbuf file = STRBUF_INIT;
+    struct cfg_document *doc = NULL, *whole = NULL;
+    char sha[2 * CRYPTO_SHA256_LEN + 1], want[2 * CRYPTO_SHA256_LEN + 1];
+    size_t len;
+    int head = 0;
+    _cleanup_(freep) char *path = cache_path(stream, "snapshot.json");
+    if (files_read(path, MAX_CACHE, &file, err) != 0)
+        return NULL;
+    if (sscanf(file.base, "selvedge-snapshot 1 %zu %64[0-9a-f]\n%n", &len, want, &head) == 2 && head > 0 && file.len - (size_t)head == len) {
+        struct slice body = slice_make(file.base + head, len);
+        digest_hex(body, sha);
+        if (strcmp(sha, want) == 0)
+            doc = cfg_document_parse(body, err);
+        else
+            err_set(err, ERR_IO, "%s: the checksum does not fit", path);
+    } else {
+        err_set(err, ERR_IO, "%s: not a stored snapshot", path);
+    }
+    strbuf_clear(&file);
+    if (doc != NULL)
+        whole = put_keys_back(stream, doc, err);
+    cfg_document_free(doc);
+    return whole;
+}
+
+/* ---------- applying ---------- */
+
+static void set_findings(struct net_config_stream *stream, const struct json *findings)
+{
+    struct strbuf text = STRBUF_INIT;
+    json_write(&text, findings);
+    free(stream->findings);
+    stream->findings = strbuf_take(&text);
+}
+
+/* Takes the document: it becomes the one applied, or goes. */
+static int apply(struct net_config_stream *stream, struct cfg_document *doc)
+{
+    struct err err = ERR_INIT;
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    struct json *findings = json_new_array(arena);
+    stream->attempted_rev = doc->rev;
+    int status = stream->config.apply(stream->config.data, doc, arena, findings, &err);
+    if (status == 0) {
+        cfg_document_free(stream->doc);
+        stream->doc = doc;
+        stream->bookmark_rev = doc->rev;
+        stream->is_dirty = true;
+    } else {
+        struct json *finding = json_push(findings, json_new_object(arena));
+        json_set_str(arena, finding, "kind", "snapshot");
+        json_set_str(arena, finding, "name", "");
+        json_set_str(arena, finding, "message", err.text);
+        log_err(LOG_ERROR, "a configuration was rejected; the one before goes on", &err);
+        cfg_document_free(doc);
+    }
+    stream->is_rejected = status != 0;
+    set_findings(stream, findings);
+    return status;
+}
+
+static void apply_cache(struct net_config_stream *stream)
+{
+    struct err err = ERR_INIT;
+    if (stream->config.cache_dir == NULL)
+        return;
+    struct cfg_document *doc = read_cache(stream, &err);
+    if (doc == NULL) {
+        if (err.code != ERR_NOT_FOUND)
+            log_err(LOG_ERROR, "the stored snapshot was not used", &err);
+        return;
+    }
+    log_event(LOG_WARN, "control does not answer: running on the stored snapshot", NULL);
+    if (apply(stream, doc) == 0)
+        stream->is_stale = true;
+    stream->is_dirty = false;
+}
+
+/* ---------- libcurl ---------- */
+
+static void prepare(struct net_config_stream *stream, CURL *easy)
+{
+    const struct net_config_stream_config *config = &stream->config;
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, config->unix_path != NULL ? "http" : "https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, config->unix_path);
+    if (config->unix_path != NULL)
+        return;
+    curl_easy_setopt(easy, CURLOPT_CAINFO, config->ca_file);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(easy, CURLOPT_SSLCERT, config->cert_file);
+    curl_easy_setopt(easy, CURLOPT_SSLKEY, config->key_file);
+}
+
+static char *url_of(const struct net_config_stream *stream, const char *what)
+{
+    struct strbuf url = STRBUF_INIT;
+    strbuf_addf(&url, "%s/selvedge/v1/nodes/%s/%s", stream->config.url, stream->config.node, what);
+    return strbuf_take(&url);
+}
+
+static size_t drop_bytes(char *bytes, size_t size, size_t count, void *data)
+{
+    return size * count;
+}
+
+static void write_report(struct net_config_stream *stream, struct strbuf *out)
+{
+    uint64_t sum = stream->doc != NULL ? cfg_document_sum(stream->doc) : 0;
+    strbuf_addf(out,
+                "{\"bootId\":\"%s\",\"seq\":%" PRIu64 ",\"applied\":%" PRIu64 ",\"attempted\":%" PRIu64
+                ",\"state\":\"%s\",\"sum\":\"%016" PRIx64 "\",\"version\":\"%s\",\"stale\":%s,\"errors\":%s}",
+                stream->boot_id, ++stream->seq, stream->bookmark_rev, stream->attempted_rev, stream->is_rejected ? "rejected" : "applied", sum,
+                stream->config.version, stream->is_stale ? "true" : "false", stream->findings != NULL ? stream->findings : "[]");
+}
+
+static void report(struct net_config_stream *stream)
+{
+    struct strbuf body = STRBUF_INIT;
+    _cleanup_(freep) char *url = url_of(stream, "status");
+    atomic_store(&stream->wants_report, false);
+    stream->last_report_ms = clock_mono_ms();
+    if (stream->post == NULL)
+        stream->post = curl_easy_init();
+    write_report(stream, &body);
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    prepare(stream, stream->post);
+    curl_easy_setopt(stream->post, CURLOPT_URL, url);
+    curl_easy_setopt(stream->post, CURLOPT_TIMEOUT_MS, (long)POST_TIMEOUT_MS);
+    curl_easy_setopt(stream->post, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(stream->post, CURLOPT_POSTFIELDSIZE, (long)body.len);
+    curl_easy_setopt(stream->post, CURLOPT_POSTFIELDS, body.base);
+    curl_easy_setopt(stream->post, CURLOPT_WRITEFUNCTION, drop_bytes);
+    (void)curl_easy_perform(stream->post); /* the next report, 10 s from now, says the same */
+    curl_slist_free_all(headers);
+    strbuf_clear(&body);
+}
+
+/* ---------- events ---------- */
+
+static int on_snapshot(struct net_config_stream *stream, struct slice data)
+{
+    struct err err = ERR_INIT;
+    struct cfg_document *doc = cfg_document_parse(data, &err);
+    if (doc == NULL) {
+        log_err(LOG_ERROR, "control sent a snapshot that cannot be read", &err);
+        return -1;
+    }
+    stream->wants_snapshot = false;
+    (void)apply(stream, doc); /* the report tells */
+    return 0;
+}
+
+static int on_delta(struct net_config_stream *stream, struct slice data)
+{
+    struct err err = ERR_INIT;
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    struct json *delta = json_parse(arena, data, &err);
+    struct cfg_document *doc = delta != NULL && stream->doc != NULL ? cfg_document_patch(stream->doc, delta, &err) : NULL;
+    if (doc == NULL) {
+        log_err(LOG_WARN, "a delta does not fit; asking for a snapshot", &err);
+        stream->wants_snapshot = true;
+        return -1;
+    }
+    (void)apply(stream, doc); /* the report tells */
+    return 0;
+}
+
+static int on_bookmark(struct net_config_stream *stream, struct slice id, struct slice data)
+{
+    char text[64], sum[24];
+    uint64_t epoch, rev;
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    struct json *bookmark = json_parse(arena, data, NULL);
+    size_t len = MIN(id.len, sizeof(text) - 1);
+    memcpy(text, id.base, len);
+    text[len] = '\0';
+    snprintf(sum, sizeof(sum), "%016" PRIx64, stream->doc != NULL ? cfg_document_sum(stream->doc) : 0);
+    if (sscanf(text, "%" SCNx64 ":%" SCNu64, &epoch, &rev) != 2 || strcmp(json_str(json_get(bookmark, "sum"), ""), sum) != 0) {
+        stream->wants_snapshot = true; /* the two ends differ: start over */
+        return -1;
+    }
+    stream->bookmark_rev = stream->attempted_rev = rev;
+    return 0;
+}
+
+static void on_goaway(struct net_config_stream *stream, struct slice data)
+{
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    int64_t ms = json_int_or(json_get(json_parse(arena, data, NULL), "reconnectMs"), 1000);
+    stream->reconnect_ms = (uint64_t)MAX(MIN(ms, (int64_t)BACKOFF_MAX_MS), (int64_t)1);
+}
+
+static int on_event(void *ctx, struct slice event, struct slice id, struct slice data)
+{
+    struct net_config_stream *stream = ctx;
+    int status = 0;
+    if (slice_is(event, "goaway")) {
+        on_goaway(stream, data);
+        return -1;
+    }
+    if (slice_is(event, "snapshot"))
+        status = on_snapshot(stream, data);
+    else if (slice_is(event, "delta"))
+        status = on_delta(stream, data);
+    else if (slice_is(event, "bookmark"))
+        status = on_bookmark(stream, id, data);
+    else
+        return 0; /* newer than we are */
+    if (status == 0) {
+        stream->is_stale = false;
+        report(stream);
+        store_if_due(stream);
+    }
+    return status;
+}
+
+static size_t on_bytes(char *bytes, size_t size, size_t count, void *data)
+{
+    struct net_config_stream *stream = data;
+    size_t len = size * count;
+    stream->last_bytes_ms = clock_mono_ms();
+    if (!stream->is_connected) {
+        stream->is_connected = true;
+        if (stream->config.on_connected != NULL)
+            stream->config.on_connected(stream->config.data, true, "");
+    }
+    return sse_feed(&stream->sse, bytes, len) == 0 ? len : 0;
+}
+
+/* About once a second while the stream is quiet. */
+static int on_progress(void *data, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    struct net_config_stream *stream = data;
+    uint64_t now = clock_mono_ms();
+    if (atomic_load(&stream->is_stopping) || now - stream->last_bytes_ms > DEAD_MS)
+        return 1;
+    if (stream->is_connected && (atomic_load(&stream->wants_report) || now - stream->last_report_ms >= REPORT_MS))
+        report(stream);
+    store_if_due(stream);
+    return 0;
+}
+
+static char *stream_url(const struct net_config_stream *stream)
+{
+    struct strbuf url = STRBUF_INIT;
+    _cleanup_(freep) char *base = url_of(stream, "stream");
+    strbuf_addf(&url, "%s?role=%s", base, stream->config.role);
+    if (stream->doc != NULL && !stream->wants_snapshot)
+        strbuf_addf(&url, "&since=%016" PRIx64 ":%" PRIu64 "&sum=%016" PRIx64, stream->doc->epoch, stream->bookmark_rev, cfg_document_sum(stream->doc));
+    return strbuf_take(&url);
+}
+
+/* One stream from opening to end. `connect_ms`: how long to wait for the first byte. */
+static void hold_stream(struct net_config_stream *stream, long connect_ms)
+{
+    char why[CURL_ERROR_SIZE] = "";
+    CURL *easy = curl_easy_init();
+    _cleanup_(freep) char *url = stream_url(stream);
+    struct curl_slist *headers = curl_slist_append(NULL, "Accept: text/event-stream");
+    sse_init(&stream->sse, MAX_EVENT, on_event, stream);
+    stream->started_ms = stream->last_bytes_ms = clock_mono_ms();
+    stream->reconnect_ms = 0;
+    stream->is_connected = false;
+    prepare(stream, easy);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, stream);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, stream);
+    CURLcode code = curl_easy_perform(easy);
+    if (code != CURLE_OK && why[0] == '\0')
+        snprintf(why, sizeof(why), "%s", curl_easy_strerror(code));
+    if (stream->config.on_connected != NULL && !atomic_load(&stream->is_stopping))
+        stream->config.on_connected(stream->config.data, false, why);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(easy);
+    sse_clear(&stream->sse);
+}
+
+/* ---------- the thread ---------- */
+
+static void nap(struct net_config_stream *stream, uint64_t ms)
+{
+    struct pollfd wake = {.fd = stream->wake_fd, .events = POLLIN};
+    (void)poll(&wake, 1, (int)ms); /* woken early only to stop */
+}
+
+static void *run(void *data)
+{
+    struct net_config_stream *stream = data;
+    struct backoff backoff;
+    backoff_init(&backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+    long connect_ms = FIRST_TRY_MS;
+    while (!atomic_load(&stream->is_stopping)) {
+        hold_stream(stream, connect_ms);
+        connect_ms = CONNECT_TIMEOUT_MS;
+        if (atomic_load(&stream->is_stopping))
+            break;
+        if (stream->doc == NULL)
+            apply_cache(stream);
+        if (stream->is_connected && clock_mono_ms() - stream->started_ms >= STABLE_MS)
+            backoff_reset(&backoff);
+        uint64_t delay = backoff_next(&backoff);
+        nap(stream, stream->reconnect_ms != 0 ? crypto_random_u64() % stream->reconnect_ms : delay);
+    }
+    if (stream->is_dirty)
+        write_cache(stream);
+    return NULL;
+}
+
+static const char *dup_or_null(const char *text)
+{
+    return text != NULL ? xstrdup(text) : NULL;
+}
+
+struct net_config_stream *net_config_stream_start(const struct net_config_stream_config *config, struct err *err)
+{
+    struct net_config_stream *stream = xcalloc(1, sizeof(*stream));
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    stream->config = *config;
+    stream->config.url = dup_or_null(config->url);
+    stream->config.unix_path = dup_or_null(config->unix_path);
+    stream->config.node = dup_or_null(config->node);
+    stream->config.role = dup_or_null(config->role);
+    stream->config.ca_file = dup_or_null(config->ca_file);
+    stream->config.cert_file = dup_or_null(config->cert_file);
+    stream->config.key_file = dup_or_null(config->key_file);
+    stream->config.cache_dir = dup_or_null(config->cache_dir);
+    stream->config.version = dup_or_null(config->version);
+    crypto_token(stream->boot_id, 16);
+    stream->wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (stream->wake_fd < 0 || pthread_create(&stream->thread, NULL, run, stream) != 0) {
+        err_errno(err, "start the config stream");
+        free(stream);
+        return NULL;
+    }
+    return stream;
+}
+
+struct net_config_stream *net_config_stream_stop(struct net_config_stream *stream)
+{
+    uint64_t one = 1;
+    if (stream == NULL)
+        return NULL;
+    atomic_store(&stream->is_stopping, true);
+    ssize_t written = write(stream->wake_fd, &one, sizeof(one));
+    (void)written; /* an eventfd takes it */
+    pthread_join(stream->thread, NULL);
+    close(stream->wake_fd);
+    if (stream->post != NULL)
+        curl_easy_cleanup(stream->post);
+    cfg_document_free(stream->doc);
+    free(stream->findings);
+    free((char *)stream->config.url);
+    free((char *)stream->config.unix_path);
+    free((char *)stream->config.node);
+    free((char *)stream->config.role);
+    free((char *)stream->config.ca_file);
+    free((char *)stream->config.cert_file);
+    free((char *)stream->config.key_file);
+    free((char *)stream->config.cache_dir);
+    free((char *)stream->config.version);
+    free(stream);
+    return NULL;
+}
+
+void net_config_stream_report(struct net_config_stream *stream)
+{
+    atomic_store(&stream->wants_report, true);
+}
