@@ -86,7 +86,7 @@ static int write_keys(const struct net_config_stream *stream, struct err *err)
             json_set_n(arena, keys, resource->name, json_new_string(arena, key));
     }
     json_write(&text, keys);
-    int status = files_write(path, strbuf_slice(&text), 0600, err);
+    int status = file_write_atomic(path, strbuf_slice(&text), 0600, err);
     crypto_wipe(text.base, text.len);
     strbuf_clear(&text);
     return status;
@@ -105,7 +105,7 @@ static void write_cache(struct net_config_stream *stream)
     digest_hex(strbuf_slice(&body), sha);
     strbuf_addf(&file, "selvedge-snapshot 1 %zu %s\n", body.len, sha);
     strbuf_add_slice(&file, strbuf_slice(&body));
-    if (write_keys(stream, &err) != 0 || files_write(path, strbuf_slice(&file), 0600, &err) != 0)
+    if (write_keys(stream, &err) != 0 || file_write_atomic(path, strbuf_slice(&file), 0600, &err) != 0)
         log_err(LOG_WARN, "the snapshot was not stored", &err);
     strbuf_clear(&body);
     strbuf_clear(&file);
@@ -124,7 +124,7 @@ static struct cfg_document *put_keys_back(struct net_config_stream *stream, stru
     _cleanup_(freep) char *path = cache_path(stream, "keys.json");
     _cleanup_(arena_freep) struct arena *arena = arena_new(0);
     struct strbuf text = STRBUF_INIT;
-    struct json *keys = files_read(path, MAX_CACHE, &text, NULL) == 0 ? json_parse(arena, strbuf_slice(&text), NULL) : NULL;
+    struct json *keys = file_read(path, MAX_CACHE, &text, NULL) == 0 ? json_parse(arena, strbuf_slice(&text), NULL) : NULL;
     struct cfg_document *whole = cfg_document_new();
     whole->epoch = doc->epoch;
     whole->rev = doc->rev;
@@ -148,7 +148,7 @@ static struct cfg_document *read_cache(struct net_config_stream *stream, struct 
     size_t len;
     int head = 0;
     _cleanup_(freep) char *path = cache_path(stream, "snapshot.json");
-    if (files_read(path, MAX_CACHE, &file, err) != 0)
+    if (file_read(path, MAX_CACHE, &file, err) != 0)
         return NULL;
     if (sscanf(file.base, "selvedge-snapshot 1 %zu %64[0-9a-f]\n%n", &len, want, &head) == 2 && head > 0 && file.len - (size_t)head == len) {
         struct slice body = slice_make(file.base + head, len);
@@ -442,8 +442,7 @@ static void nap(struct net_config_stream *stream, uint64_t ms)
 static void *run(void *data)
 {
     struct net_config_stream *stream = data;
-    struct backoff backoff;
-    backoff_init(&backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+    struct backoff backoff = backoff_make(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
     long connect_ms = FIRST_TRY_MS;
     while (!atomic_load(&stream->is_stopping)) {
         hold_stream(stream, connect_ms);
@@ -454,7 +453,7 @@ static void *run(void *data)
             apply_cache(stream);
         if (stream->is_connected && clock_mono_ms() - stream->started_ms >= STABLE_MS)
             backoff_reset(&backoff);
-        uint64_t delay = backoff_next(&backoff);
+        uint64_t delay = backoff_next_ms(&backoff, crypto_random_u64());
         nap(stream, stream->reconnect_ms != 0 ? crypto_random_u64() % stream->reconnect_ms : delay);
     }
     if (stream->is_dirty)

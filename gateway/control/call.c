@@ -2,7 +2,7 @@
  * client went away) or the call may end first (the answer is being sent). It is freed when both are done. */
 #include "gateway/control/call.h"
 
-#include "core/base/clock.h"
+#include "core/base/uri.h"
 #include "gateway/control/call_internal.h"
 
 #include <stdio.h>
@@ -197,6 +197,16 @@ void ctl_call_end(struct ctl_call *call)
 struct slice ctl_call_request_header(struct ctl_call *call, const char *name)
 {
     return call->x != NULL ? keep(call, request_header(call->x, name)) : (struct slice){NULL, 0};
+}
+
+struct slice ctl_call_param(struct ctl_call *call, const char *name)
+{
+    struct strbuf value = STRBUF_INIT;
+    struct slice result = {NULL, 0};
+    if (uri_query_get(call->query, slice_of(name), &value) == 1)
+        result = arena_slice(call->arena, strbuf_slice(&value));
+    strbuf_clear(&value);
+    return result;
 }
 
 /* ---------- the exchange's side ---------- */

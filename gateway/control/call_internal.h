@@ -2,6 +2,7 @@
 #ifndef SELVEDGE_CONTROL_CALL_INTERNAL_H
 #define SELVEDGE_CONTROL_CALL_INTERNAL_H
 
+#include "core/net/listen.h"
 #include "core/net/tls_context.h"
 #include "gateway/control/call.h"
 
@@ -20,8 +21,7 @@ struct ctl_listening {
     struct ctl_server *server;
     enum ctl_peer peer;
     char *path; /* of a unix socket, removed at the end; else NULL */
-    h2o_socket_t *sock;
-    struct timer retry; /* out of descriptors: accepting again soon */
+    struct net_listener *listener;
 };
 
 extern const struct ht_handler ctl_call_handler;

@@ -120,7 +120,7 @@ static int write_bootstrap_files(struct ctl_control *control, struct err *err)
 {
     _cleanup_(freep) char *bundle_path = path_in(control, "ca.crt");
     _cleanup_(freep) char *token_path = path_in(control, "admin.token");
-    if (files_write(bundle_path, ctl_ca_bundle(control->ca), 0644, err) != 0)
+    if (file_write_atomic(bundle_path, ctl_ca_bundle(control->ca), 0644, err) != 0)
         return -1;
     struct err token_err = ERR_INIT;
     _cleanup_(freep) char *token = ctl_access_bootstrap(control->access, &token_err);
@@ -131,7 +131,7 @@ static int write_bootstrap_files(struct ctl_control *control, struct err *err)
     if (token == NULL)
         return 0;
     log_event(LOG_INFO, "first start: an administrator's token was written", "file", token_path, NULL);
-    return files_write(token_path, slice_of(token), 0600, err);
+    return file_write_atomic(token_path, slice_of(token), 0600, err);
 }
 
 /* ---------- start ---------- */
@@ -191,7 +191,7 @@ static int open_api(struct ctl_control *control, struct err *err)
     snprintf(port, sizeof(port), "%u", (unsigned)control->api_port);
     timer_init(&control->renew_timer, on_renew);
     timer_start(&control->worker->timers, &control->renew_timer, net_now_ms(control->worker) + RENEW_CHECK_MS);
-    return files_write(port_path, slice_of(port), 0644, err);
+    return file_write_atomic(port_path, slice_of(port), 0644, err);
 }
 
 static int start(struct ctl_control *control, struct err *err)

@@ -1,49 +1,26 @@
 /* The API's listening sockets: unix sockets for the same host, TLS for everybody else. */
 #include "gateway/control/call_internal.h"
 
-#include <errno.h>
 #include <netinet/in.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <stdio.h>
 #include <unistd.h>
 
-enum { BACKLOG = 512, ACCEPTS_AT_ONCE = 16, RETRY_MS = 200, MAX_BODY = 3 * 1024 * 1024, MAX_CALLS = 4096 };
+enum { MAX_BODY = 3 * 1024 * 1024, MAX_CALLS = 4096, WATCHER_STALL_MS = 30000 };
 
 static void on_conn_closed(struct ht_server_conn *conn)
 {
     list_remove(&conn->link);
 }
 
-static void pause_accepting(struct ctl_listening *listening)
+static bool on_accept(struct net_listener *listener, int fd)
 {
-    h2o_socket_read_stop(listening->sock);
-    struct net_worker *worker = listening->server->config.worker;
-    timer_start(&worker->timers, &listening->retry, net_now_ms(worker) + RETRY_MS);
-}
-
-static void on_accept(h2o_socket_t *sock, const char *why)
-{
-    struct ctl_listening *listening = sock->data;
+    struct ctl_listening *listening = listener->data;
     struct ctl_server *server = listening->server;
-    for (int i = 0; i < ACCEPTS_AT_ONCE; ++i) {
-        int fd = accept4(h2o_socket_get_fd(sock), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
-            /* Out of descriptors: the waiting connection would wake the loop at once for ever. */
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                pause_accepting(listening);
-            return;
-        }
-        SSL_CTX *tls = listening->peer == CTL_PEER_TLS ? net_tls_server_ctx(server->tls) : NULL;
-        struct ht_server_conn *conn = ht_server_accept(server->config.worker, fd, tls, &ctl_call_handler, &server->limits, listening,
-                                                       on_conn_closed, (struct slice){NULL, 0});
-        list_push(&server->conns, &conn->link);
-    }
-}
-
-static void on_retry(struct timer *timer)
-{
-    struct ctl_listening *listening = CONTAINER_OF(timer, struct ctl_listening, retry);
-    h2o_socket_read_start(listening->sock, on_accept);
+    SSL_CTX *tls = listening->peer == CTL_PEER_TLS ? net_tls_server_ctx(server->tls) : NULL;
+    struct ht_server_conn *conn = ht_server_accept(server->config.worker, fd, tls, &ctl_call_handler, &server->limits, listening,
+                                                   on_conn_closed, (struct slice){NULL, 0});
+    list_push(&server->conns, &conn->link);
+    return true;
 }
 
 static void add_listening(struct ctl_server *server, int fd, enum ctl_peer peer, const char *path)
@@ -52,48 +29,22 @@ static void add_listening(struct ctl_server *server, int fd, enum ctl_peer peer,
     listening->server = server;
     listening->peer = peer;
     listening->path = path != NULL ? xstrdup(path) : NULL;
-    listening->sock = h2o_evloop_socket_create(server->config.worker->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
-    listening->sock->data = listening;
-    timer_init(&listening->retry, on_retry);
+    listening->listener = net_listener_new(server->config.worker, fd, on_accept, listening);
     list_push(&server->listeners, &listening->link);
-    h2o_socket_read_start(listening->sock, on_accept);
-}
-
-/* ---------- unix ---------- */
-
-static bool is_alive(const struct sockaddr_un *addr)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool is_connected = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0;
-    if (fd >= 0)
-        close(fd);
-    return is_connected;
 }
 
 int ctl_server_listen_unix(struct ctl_server *server, const char *path, unsigned mode, enum ctl_peer peer, struct err *err)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(addr.sun_path))
-        return err_set(err, ERR_INVALID, "socket path is longer than %zu bytes: %s", sizeof(addr.sun_path) - 1, path);
-    strcpy(addr.sun_path, path);
-    if (is_alive(&addr))
-        return err_set(err, ERR_CONFLICT, "another process is serving %s", path);
-    (void)unlink(path); /* a stale one; if it cannot be removed, bind says so */
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    mode_t before = umask(0777 & ~mode); /* the socket must never exist with wider rights */
-    int status = fd >= 0 ? bind(fd, (struct sockaddr *)&addr, sizeof(addr)) : -1;
-    umask(before);
-    if (status != 0 || listen(fd, BACKLOG) != 0) {
-        err_errno(err, "listen on unix:%s", path);
-        if (fd >= 0)
-            close(fd);
+    struct strbuf where = STRBUF_INIT;
+    struct net_listen_options options = {.unix_mode = mode};
+    strbuf_addf(&where, "unix:%s", path);
+    int fd = net_listen_text(where.base, &options, err);
+    strbuf_clear(&where);
+    if (fd < 0)
         return -1;
-    }
     add_listening(server, fd, peer, path);
     return 0;
 }
-
-/* ---------- TLS ---------- */
 
 static uint16_t port_of(int fd)
 {
@@ -109,18 +60,11 @@ int ctl_server_listen_tls(struct ctl_server *server, const char *address, uint16
 {
     struct sockaddr_storage addr;
     socklen_t len;
-    int one = 1;
     if (net_sockaddr_parse(slice_of(address), port, &addr, &len, err) != 0)
         return err_wrap(err, "API address");
-    int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0)
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)); /* bind says so if it mattered */
-    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) != 0 || listen(fd, BACKLOG) != 0) {
-        err_errno(err, "listen on %s port %u", address, (unsigned)port);
-        if (fd >= 0)
-            close(fd);
+    int fd = net_listen((struct sockaddr *)&addr, len, NULL, err);
+    if (fd < 0)
         return -1;
-    }
     if (ret_port != NULL)
         *ret_port = port_of(fd);
     ctl_server_set_tls(server, tls);
@@ -146,29 +90,19 @@ struct ctl_server *ctl_server_new(const struct ctl_server_config *config)
     if (server->config.max_calls == 0)
         server->config.max_calls = MAX_CALLS;
     server->limits = ht_limits_default;
-    server->limits.write_idle_timeout_ms = 30000; /* a watcher that takes nothing for that long is gone */
+    server->limits.write_idle_timeout_ms = WATCHER_STALL_MS;
     list_init(&server->listeners);
     list_init(&server->conns);
     return server;
 }
 
-static void listening_free(struct ctl_listening *listening)
-{
-    list_remove(&listening->link);
-    timer_stop(&listening->retry);
-    h2o_socket_close(listening->sock);
-    if (listening->path != NULL)
-        (void)unlink(listening->path); /* the next start removes it otherwise */
-    free(listening->path);
-    free(listening);
-}
-
 void ctl_server_stop(struct ctl_server *server)
 {
-    LIST_FOR_SAFE(listening, &server->listeners, struct ctl_listening, link)
+    LIST_FOR(listening, &server->listeners, struct ctl_listening, link)
     {
-        h2o_socket_read_stop(listening->sock);
-        timer_stop(&listening->retry);
+        listening->listener = net_listener_close(listening->listener);
+        if (listening->path != NULL)
+            (void)unlink(listening->path); /* else the next start finds it stale and removes it */
     }
     LIST_FOR_SAFE(conn, &server->conns, struct ht_server_conn, link)
     ht_server_drain(conn);
@@ -190,7 +124,12 @@ struct ctl_server *ctl_server_free(struct ctl_server *server)
     if (server == NULL)
         return NULL;
     LIST_FOR_SAFE(listening, &server->listeners, struct ctl_listening, link)
-    listening_free(listening);
+    {
+        net_listener_close(listening->listener);
+        list_remove(&listening->link);
+        free(listening->path);
+        free(listening);
+    }
     if (server->tls != NULL)
         net_tls_server_unref(server->tls);
     free(server);
