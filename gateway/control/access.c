@@ -1,0 +1,499 @@
+/* Tokens in memory, hashed; the store is written first. Lock-out by origin address. Requirements by role and namespace. */
+#include "gateway/control/access.h"
+
+#include "core/base/clock.h"
+#include "core/base/crypto.h"
+#include "core/model/format.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+enum {
+    TOKEN_BYTES = 24,
+    HASH_LEN = 2 * CRYPTO_SHA256_LEN,
+    FREE_FAILURES = 10,         /* before an origin has to wait */
+    FIRST_WAIT_S = 1,
+    MAX_WAIT_S = 300,
+    FORGET_S = 600,             /* an origin without failures for so long starts afresh */
+    MAX_ORIGINS = 4096,
+    MAX_TTL_S = 3650 * 24 * 3600,
+};
+
+#define SPACE "token"
+#define TOKEN_PREFIX "sv_"
+
+static const char *const role_names[] = {"none", "node", "viewer", "editor", "admin"};
+
+struct token {
+    struct list link;
+    char *name, hash[HASH_LEN + 1], *text; /* text: as stored */
+    enum ctl_role role;
+    int64_t expires_us; /* 0: never */
+    struct slice *namespaces;
+    uint32_t num_namespaces;
+    struct arena *arena;
+};
+
+struct origin {
+    struct list link; /* least recently failing first */
+    char *address;
+    unsigned num_failures;
+    int64_t last_us, blocked_until_us;
+};
+
+struct ctl_access {
+    struct net_worker *worker;
+    struct ctl_store *store;
+    char *trust_domain;
+    struct list tokens;
+    struct hashmap tokens_by_hash, tokens_by_name;
+    struct list origins;
+    struct hashmap origins_by_address;
+};
+
+/* ---------- tokens ---------- */
+
+static int parse_role(const char *name, enum ctl_role *ret)
+{
+    for (enum ctl_role role = CTL_ROLE_VIEWER; role <= CTL_ROLE_ADMIN; ++role) {
+        if (strcmp(name, role_names[role]) == 0) {
+            *ret = role;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static void hash_token(struct slice token, char out[HASH_LEN + 1])
+{
+    uint8_t digest[CRYPTO_SHA256_LEN];
+    crypto_sha256(token, digest);
+    hex_encode(digest, sizeof(digest), out);
+}
+
+static void token_free(struct token *token)
+{
+    free(token->name);
+    free(token->text);
+    arena_free(token->arena);
+    free(token);
+}
+
+static struct token *token_parse(struct slice name, struct slice text)
+{
+    struct token *token = xcalloc(1, sizeof(*token));
+    token->arena = arena_new(512);
+    token->name = xstrndup(name.base, name.len);
+    token->text = xstrndup(text.base, text.len);
+    struct json *stored = json_parse(token->arena, text, NULL);
+    const struct json *namespaces = json_get(stored, "namespaces");
+    struct slice hash = json_slice(json_get(stored, "hash"));
+    if (stored == NULL || hash.len != HASH_LEN || parse_role(json_str(json_get(stored, "role"), ""), &token->role) != 0) {
+        token_free(token);
+        return NULL;
+    }
+    memcpy(token->hash, hash.base, HASH_LEN);
+    token->expires_us = json_int_or(json_get(stored, "expiresUs"), 0);
+    if (namespaces != NULL && namespaces->num != 0)
+        token->namespaces = arena_alloc(token->arena, namespaces->num * sizeof(struct slice));
+    JSON_FOR(item, namespaces)
+    token->namespaces[token->num_namespaces++] = json_slice(item);
+    return token;
+}
+
+static void token_remove(struct ctl_access *access, struct token *token)
+{
+    hashmap_remove(&access->tokens_by_hash, token->hash, HASH_LEN);
+    hashmap_remove(&access->tokens_by_name, token->name, strlen(token->name));
+    list_remove(&token->link);
+    token_free(token);
+}
+
+static void token_insert(struct ctl_access *access, struct token *token)
+{
+    struct token *old = hashmap_gets(&access->tokens_by_name, token->name);
+    if (old != NULL)
+        token_remove(access, old);
+    list_push(&access->tokens, &token->link);
+    hashmap_put(&access->tokens_by_hash, token->hash, HASH_LEN, token);
+    hashmap_puts(&access->tokens_by_name, token->name, token);
+}
+
+static int load_token(struct slice name, struct slice value, void *data)
+{
+    struct token *token = token_parse(name, value);
+    if (token != NULL)
+        token_insert(data, token);
+    return 0;
+}
+
+struct ctl_access *ctl_access_open(struct net_worker *worker, struct ctl_store *store, const char *trust_domain, struct err *err)
+{
+    struct ctl_access *access = xcalloc(1, sizeof(*access));
+    access->worker = worker;
+    access->store = store;
+    access->trust_domain = xstrdup(trust_domain);
+    list_init(&access->tokens);
+    list_init(&access->origins);
+    if (ctl_store_blob_list(store, SPACE, load_token, access, err) != 0)
+        return ctl_access_free(access);
+    return access;
+}
+
+static void origin_free(struct ctl_access *access, struct origin *origin)
+{
+    hashmap_remove(&access->origins_by_address, origin->address, strlen(origin->address));
+    list_remove(&origin->link);
+    free(origin->address);
+    free(origin);
+}
+
+struct ctl_access *ctl_access_free(struct ctl_access *access)
+{
+    if (access == NULL)
+        return NULL;
+    LIST_FOR_SAFE(token, &access->tokens, struct token, link)
+    token_remove(access, token);
+    LIST_FOR_SAFE(origin, &access->origins, struct origin, link)
+    origin_free(access, origin);
+    hashmap_clear(&access->tokens_by_hash);
+    hashmap_clear(&access->tokens_by_name);
+    hashmap_clear(&access->origins_by_address);
+    free(access->trust_domain);
+    free(access);
+    return NULL;
+}
+
+/* ---------- making tokens ---------- */
+
+struct token_spec {
+    const char *name, *role;
+    int64_t expires_us;
+    const struct json *namespaces;
+    struct slice by;
+};
+
+/* The token's text (heap; shown once) and what is stored of it. */
+static char *make_token(const struct token_spec *spec, struct strbuf *stored)
+{
+    char token[sizeof(TOKEN_PREFIX) + CRYPTO_TOKEN_LEN(TOKEN_BYTES)], hash[HASH_LEN + 1];
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    memcpy(token, TOKEN_PREFIX, sizeof(TOKEN_PREFIX) - 1);
+    crypto_token(token + sizeof(TOKEN_PREFIX) - 1, TOKEN_BYTES);
+    hash_token(slice_of(token), hash);
+    struct json *object = json_new_object(arena);
+    json_set_str(arena, object, "hash", hash);
+    json_set_str(arena, object, "role", spec->role);
+    json_set_int(arena, object, "createdUs", clock_wall_us());
+    json_set_int(arena, object, "expiresUs", spec->expires_us);
+    json_set(arena, object, "by", json_new_string(arena, spec->by));
+    if (spec->namespaces != NULL)
+        json_set(arena, object, "namespaces", json_clone(arena, spec->namespaces));
+    json_write(stored, object);
+    return xstrdup(token);
+}
+
+char *ctl_access_bootstrap(struct ctl_access *access, struct err *err)
+{
+    struct token_spec spec = {.name = "admin", .role = "admin", .by = SLICE("system:setup")};
+    struct strbuf stored = STRBUF_INIT;
+    if (!list_is_empty(&access->tokens))
+        return NULL;
+    char *text = make_token(&spec, &stored);
+    if (ctl_store_blob_put(access->store, SPACE, spec.name, strbuf_slice(&stored), err) == 0) {
+        token_insert(access, token_parse(slice_of(spec.name), strbuf_slice(&stored)));
+    } else {
+        free(text);
+        text = NULL;
+    }
+    strbuf_clear(&stored);
+    return text;
+}
+
+/* ---------- lock-out ---------- */
+
+/* Without the port: every try has another one. */
+static struct slice address_of(struct slice origin)
+{
+    size_t len = origin.len;
+    while (len > 0 && origin.base[len - 1] != ':')
+        --len;
+    return len > 1 ? slice_make(origin.base, len - 1) : origin;
+}
+
+static struct origin *find_origin(struct ctl_access *access, const struct ctl_call *call)
+{
+    struct slice address = address_of(call->origin);
+    return hashmap_get(&access->origins_by_address, address.base, address.len);
+}
+
+static void count_failure(struct ctl_access *access, const struct ctl_call *call)
+{
+    int64_t now = clock_wall_us();
+    struct slice address = address_of(call->origin);
+    struct origin *origin = find_origin(access, call);
+    if (origin == NULL) {
+        if (hashmap_len(&access->origins_by_address) >= MAX_ORIGINS)
+            origin_free(access, LIST_FIRST(&access->origins, struct origin, link));
+        origin = xcalloc(1, sizeof(*origin));
+        origin->address = xstrndup(address.base, address.len);
+        hashmap_puts(&access->origins_by_address, origin->address, origin);
+        list_push(&access->origins, &origin->link);
+    }
+    if (now - origin->last_us > (int64_t)FORGET_S * 1000000)
+        origin->num_failures = 0;
+    ++origin->num_failures;
+    origin->last_us = now;
+    list_remove(&origin->link);
+    list_push(&access->origins, &origin->link);
+    if (origin->num_failures > FREE_FAILURES) {
+        unsigned doublings = MIN(origin->num_failures - FREE_FAILURES - 1, 20u);
+        int64_t wait_s = MIN((int64_t)FIRST_WAIT_S << doublings, (int64_t)MAX_WAIT_S);
+        origin->blocked_until_us = now + wait_s * 1000000;
+    }
+}
+
+static int check_lockout(struct ctl_access *access, struct ctl_call *call, struct err *err)
+{
+    struct origin *origin = find_origin(access, call);
+    int64_t now = clock_wall_us();
+    if (origin == NULL || origin->blocked_until_us <= now)
+        return 0;
+    char seconds[24];
+    snprintf(seconds, sizeof(seconds), "%lld", (long long)((origin->blocked_until_us - now) / 1000000 + 1));
+    return err_set(err, ERR_TOO_MANY, "too many failed sign-ins from this address; try again in %s s", seconds);
+}
+
+/* ---------- identifying ---------- */
+
+static struct ctl_identity *identity_new(struct ctl_call *call, const char *prefix, struct slice name, enum ctl_role role)
+{
+    struct ctl_identity *who = arena_zalloc(call->arena, sizeof(*who));
+    who->name = slice_of(arena_printf(call->arena, "%s%.*s", prefix, (int)name.len, name.base));
+    who->role = role;
+    return who;
+}
+
+static int identify_token(struct ctl_access *access, struct ctl_call *call, struct slice text, struct err *err)
+{
+    char hash[HASH_LEN + 1];
+    if (check_lockout(access, call, err) != 0)
+        return -1;
+    hash_token(text, hash); /* looked up by digest: timing tells nothing about the token */
+    const struct token *token = hashmap_get(&access->tokens_by_hash, hash, HASH_LEN);
+    if (token == NULL) {
+        count_failure(access, call);
+        return err_set(err, ERR_UNAUTHORIZED, "the token is not valid");
+    }
+    if (token->expires_us != 0 && token->expires_us < clock_wall_us())
+        return err_set(err, ERR_UNAUTHORIZED, "the token has expired");
+    call->who = identity_new(call, "token:", slice_of(token->name), token->role);
+    call->who->num_namespaces = token->num_namespaces;
+    call->who->namespaces = arena_alloc(call->arena, token->num_namespaces * sizeof(struct slice));
+    for (uint32_t i = 0; i < token->num_namespaces; ++i)
+        call->who->namespaces[i] = arena_slice(call->arena, token->namespaces[i]);
+    return 0;
+}
+
+static bool strip_bearer(struct slice header, struct slice *ret)
+{
+    if (header.len <= 7 || strncasecmp(header.base, "bearer ", 7) != 0)
+        return false;
+    *ret = slice_make(header.base + 7, header.len - 7);
+    while (ret->len > 0 && ret->base[0] == ' ') {
+        ++ret->base;
+        --ret->len;
+    }
+    return true;
+}
+
+int ctl_access_identify(struct ctl_access *access, struct ctl_call *call, struct err *err)
+{
+    struct slice token;
+    call->who = identity_new(call, "", SLICE("anonymous"), CTL_ROLE_NONE);
+    if (call->authorization.base != NULL) {
+        if (!strip_bearer(call->authorization, &token))
+            return err_set(err, ERR_UNAUTHORIZED, "only \"Authorization: Bearer TOKEN\" is understood");
+        return identify_token(access, call, token, err);
+    }
+    if (call->peer == CTL_PEER_UNIX)
+        call->who = identity_new(call, "", call->origin, CTL_ROLE_ADMIN);
+    else if (call->peer == CTL_PEER_LOCAL)
+        call->who = identity_new(call, "node:", SLICE("local"), CTL_ROLE_NODE);
+    else if (call->spiffe_id.base != NULL)
+        call->who = identity_new(call, "", call->spiffe_id, CTL_ROLE_NODE);
+    return 0;
+}
+
+int ctl_access_require(const struct ctl_call *call, enum ctl_role role, struct slice ns, const char *what, struct err *err)
+{
+    const struct ctl_identity *who = call->who;
+    if (who->role == CTL_ROLE_NONE)
+        return err_set(err, ERR_UNAUTHORIZED, "%s: sign in with a token (Authorization: Bearer …) or use the unix socket", what);
+    if (who->role < role || who->role == CTL_ROLE_NODE)
+        return err_set(err, ERR_FORBIDDEN, "%.*s (role %s) may not %s: it takes role %s", (int)who->name.len, who->name.base,
+                       role_names[who->role], what, role_names[role]);
+    if (who->num_namespaces == 0)
+        return 0;
+    for (uint32_t i = 0; i < who->num_namespaces; ++i)
+        if (slice_eq(who->namespaces[i], ns))
+            return 0;
+    return err_set(err, ERR_FORBIDDEN, "%.*s may not %s %s%.*s: its token is for other namespaces", (int)who->name.len, who->name.base, what,
+                   ns.len != 0 ? "in namespace " : "outside its namespaces", (int)ns.len, ns.base);
+}
+
+/* ---------- handlers ---------- */
+
+struct operation {
+    struct net_job job;
+    struct ctl_access *access;
+    struct ctl_call *call;
+    struct err err;
+    const char *name;
+    struct strbuf stored; /* empty: revoke */
+    char *text;
+};
+
+static void run_store(struct net_job *job)
+{
+    struct operation *op = CONTAINER_OF(job, struct operation, job);
+    if (op->stored.len != 0)
+        (void)ctl_store_blob_put(op->access->store, SPACE, op->name, strbuf_slice(&op->stored), &op->err); /* on_stored() tells */
+    else
+        (void)ctl_store_blob_delete(op->access->store, SPACE, op->name, &op->err); /* on_stored() tells */
+}
+
+static void reply_token(struct operation *op)
+{
+    struct arena *arena = op->call->arena;
+    struct json *body = json_new_object(arena);
+    json_set_str(arena, body, "name", op->name);
+    json_set_str(arena, body, "token", op->text);
+    ctl_call_reply_json(op->call, 201, body);
+}
+
+static void on_stored(struct net_job *job)
+{
+    struct operation *op = CONTAINER_OF(job, struct operation, job);
+    struct token *token;
+    if (job->state == NET_JOB_REFUSED)
+        err_set(&op->err, ERR_UNAVAILABLE, "too much work is waiting; try again");
+    if (op->err.code != ERR_NONE) {
+        ctl_call_fail(op->call, &op->err);
+    } else if (op->stored.len != 0) {
+        token = token_parse(slice_of(op->name), strbuf_slice(&op->stored));
+        if (token != NULL)
+            token_insert(op->access, token);
+        reply_token(op);
+    } else {
+        token = hashmap_gets(&op->access->tokens_by_name, op->name);
+        if (token != NULL)
+            token_remove(op->access, token); /* from now on refused */
+        ctl_call_reply(op->call, 204, NULL, SLICE(""));
+    }
+    strbuf_clear(&op->stored);
+    free(op->text);
+}
+
+static void submit(struct ctl_access *access, struct operation *op)
+{
+    op->access = access;
+    op->job.run = run_store;
+    op->job.done = on_stored;
+    net_job_submit(access->worker, &op->job);
+}
+
+static int read_spec(struct ctl_access *access, struct ctl_call *call, struct token_spec *spec, struct err *err)
+{
+    enum ctl_role role;
+    struct json *body = json_parse(call->arena, call->body, err);
+    if (body == NULL)
+        return -1;
+    spec->name = json_str(json_get(body, "name"), "");
+    spec->role = json_str(json_get(body, "role"), "viewer");
+    spec->namespaces = json_get(body, "namespaces");
+    spec->by = call->who->name;
+    int64_t ttl_s = json_int_or(json_get(body, "ttlSeconds"), 90 * 24 * 3600);
+    if (!format_dns_label.matches(slice_of(spec->name)))
+        return err_set(err, ERR_INVALID, "name: %s", format_dns_label.message);
+    if (hashmap_gets(&access->tokens_by_name, spec->name) != NULL)
+        return err_set(err, ERR_EXISTS, "token \"%s\" exists; revoke it first", spec->name);
+    if (parse_role(spec->role, &role) != 0)
+        return err_set(err, ERR_INVALID, "role: \"%s\" is none of viewer, editor, admin", spec->role);
+    if (ttl_s < 0 || ttl_s > MAX_TTL_S)
+        return err_set(err, ERR_INVALID, "ttlSeconds: must be from 0 (never expires) to %d", MAX_TTL_S);
+    if (spec->namespaces != NULL && spec->namespaces->type != JSON_ARRAY)
+        return err_set(err, ERR_INVALID, "namespaces: must be a list");
+    JSON_FOR(ns, spec->namespaces)
+    if (!format_dns_label.matches(json_slice(ns)))
+        return err_set(err, ERR_INVALID, "namespaces: %s", format_dns_label.message);
+    spec->expires_us = ttl_s != 0 ? clock_wall_us() + ttl_s * 1000000 : 0;
+    return 0;
+}
+
+void ctl_access_token_create(struct ctl_access *access, struct ctl_call *call)
+{
+    struct token_spec spec = {0};
+    struct operation *op = arena_zalloc(call->arena, sizeof(*op));
+    op->call = call;
+    if (read_spec(access, call, &spec, &op->err) != 0) {
+        ctl_call_fail(call, &op->err);
+        return;
+    }
+    op->name = spec.name;
+    op->text = make_token(&spec, &op->stored);
+    submit(access, op);
+}
+
+void ctl_access_token_list(struct ctl_access *access, struct ctl_call *call)
+{
+    struct arena *arena = call->arena;
+    struct json *body = json_new_object(arena);
+    struct json *items = json_set(arena, body, "items", json_new_array(arena));
+    LIST_FOR(token, &access->tokens, struct token, link)
+    {
+        char expires[CLOCK_RFC3339_LEN + 1] = "";
+        struct json *stored = json_parse(arena, slice_of(token->text), NULL);
+        struct json *item = json_push(items, json_new_object(arena));
+        if (token->expires_us != 0)
+            clock_rfc3339(token->expires_us, expires);
+        json_set_str(arena, item, "name", token->name);
+        json_set_str(arena, item, "role", role_names[token->role]);
+        json_set_str(arena, item, "expires", expires);
+        json_set_str(arena, item, "by", json_str(json_get(stored, "by"), ""));
+        if (json_get(stored, "namespaces") != NULL)
+            json_set(arena, item, "namespaces", json_clone(arena, json_get(stored, "namespaces")));
+    }
+    ctl_call_reply_json(call, 200, body);
+}
+
+void ctl_access_token_revoke(struct ctl_access *access, struct ctl_call *call, struct slice name)
+{
+    struct operation *op = arena_zalloc(call->arena, sizeof(*op));
+    op->call = call;
+    op->name = arena_strndup(call->arena, name.base, name.len);
+    if (hashmap_gets(&access->tokens_by_name, op->name) == NULL) {
+        err_set(&op->err, ERR_NOT_FOUND, "token \"%s\" does not exist", op->name);
+        ctl_call_fail(call, &op->err);
+        return;
+    }
+    submit(access, op);
+}
+
+/* ---------- new objects ---------- */
+
+void ctl_object_stamp(struct arena *arena, struct json *object, int64_t now_us)
+{
+    uint8_t bytes[16];
+    char hex[33], uid[37], now[CLOCK_RFC3339_LEN + 1];
+    struct json *meta = json_get(object, "metadata");
+    crypto_random(bytes, sizeof(bytes));
+    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
+    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+    hex_encode(bytes, sizeof(bytes), hex);
+    snprintf(uid, sizeof(uid), "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+    clock_rfc3339(now_us, now);
+    json_set_str(arena, meta, "uid", uid);
+    json_set_str(arena, meta, "creationTimestamp", now);
+    json_set_int(arena, meta, "generation", 1);
+}
