@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/crypto.h"
+#include "core/base/hashmap.h"
 #include "core/model/format.h"
 
 #include <stdio.h>
