@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-enum { ALIGN = 16, DEFAULT_CHUNK = 4096, MAX_CHUNK = 1 << 20, POPULATE_MIN = 1 << 18, PAGE = 4096 };
+enum { ALIGN = 16, MIN_CHUNK = 512, DEFAULT_CHUNK = 4096, MAX_CHUNK = 1 << 20, POPULATE_MIN = 1 << 18, PAGE = 4096 };
 
 struct chunk {
     struct chunk *next;
@@ -45,7 +45,7 @@ static void add_chunk(struct arena *arena, size_t size)
 struct arena *arena_new(size_t first_chunk)
 {
     struct arena *arena = xcalloc(1, sizeof(*arena));
-    arena->next_size = first_chunk != 0 ? first_chunk : DEFAULT_CHUNK;
+    arena->next_size = first_chunk != 0 ? MAX(first_chunk, (size_t)MIN_CHUNK) : DEFAULT_CHUNK;
     return arena;
 }
 

@@ -30,9 +30,19 @@ void clock_fake(uint64_t mono_us, int64_t wall_us)
     fake_wall_us = wall_us;
 }
 
+/* Years are written with four digits: 1000 to 9999. */
+static const int64_t WALL_MIN_US = -30610224000000000, WALL_MAX_US = 253402300799999999;
+
+/* The microsecond within its second; not negative before 1970 either. */
+static int64_t fraction_us(int64_t wall_us)
+{
+    int64_t us = wall_us % 1000000;
+    return us < 0 ? us + 1000000 : us;
+}
+
 static struct tm split(int64_t wall_us)
 {
-    time_t seconds = (time_t)(wall_us / 1000000);
+    time_t seconds = (time_t)((wall_us - fraction_us(wall_us)) / 1000000);
     struct tm tm;
     gmtime_r(&seconds, &tm);
     return tm;
@@ -40,15 +50,16 @@ static struct tm split(int64_t wall_us)
 
 void clock_rfc3339(int64_t wall_us, char *out)
 {
-    struct tm tm = split(wall_us);
+    struct tm tm = split(MAX(MIN(wall_us, WALL_MAX_US), WALL_MIN_US));
     strftime(out, CLOCK_RFC3339_LEN + 1, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
 void clock_rfc3339_us(int64_t wall_us, char *out)
 {
+    wall_us = MAX(MIN(wall_us, WALL_MAX_US), WALL_MIN_US);
     struct tm tm = split(wall_us);
     size_t len = strftime(out, CLOCK_RFC3339_US_LEN + 1, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + len, CLOCK_RFC3339_US_LEN + 1 - len, ".%06uZ", (unsigned)(wall_us % 1000000));
+    snprintf(out + len, CLOCK_RFC3339_US_LEN + 1 - len, ".%06uZ", (unsigned)fraction_us(wall_us));
 }
 
 static int digits(struct slice *in, size_t count, int *ret)
@@ -105,6 +116,13 @@ static int parse_offset(struct slice *in, int64_t *ret_s)
     return 0;
 }
 
+static int days_in_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && is_leap);
+}
+
 int clock_parse_rfc3339(struct slice in, int64_t *ret_wall_us)
 {
     struct tm tm = {0};
@@ -115,7 +133,8 @@ int clock_parse_rfc3339(struct slice in, int64_t *ret_wall_us)
         expect(&in, ':', ':') != 0 || digits(&in, 2, &tm.tm_sec) != 0 || parse_fraction(&in, &us) != 0 ||
         parse_offset(&in, &offset_s) != 0 || in.len != 0)
         return -1;
-    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
+    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
+        tm.tm_mday > days_in_month(tm.tm_year, tm.tm_mon) || tm.tm_hour > 23 || tm.tm_min > 59 ||
         tm.tm_sec > 60)
         return -1;
     tm.tm_year -= 1900;

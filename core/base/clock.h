@@ -15,7 +15,8 @@ static inline uint64_t clock_mono_ms(void)
 int64_t clock_wall_us(void);
 
 enum { CLOCK_RFC3339_LEN = 20, CLOCK_RFC3339_US_LEN = 27 };
-/* "2026-11-21T02:32:34Z" / "2026-11-21T02:32:34.123456Z"; `out` has room for the length and a NUL. */
+/* "2026-11-21T02:32:34Z" / "2026-11-21T02:32:34.123456Z"; `out` has room for the length and a NUL.
+ * Moments outside the years 1000 to 9999 are written as the first or last of these. */
 void clock_rfc3339(int64_t wall_us, char *out);
 void clock_rfc3339_us(int64_t wall_us, char *out);
 /* -1 when it is not an RFC 3339 date-time. */
