@@ -1,0 +1,213 @@
+/* Making a configuration ready. Order: addresses and trust (cheap, may refuse), TLS (slow, may refuse), chains. */
+#include "core/proxy/config.h"
+
+#include <netinet/in.h>
+
+static int resolve_address(struct px_listener_config *config, struct err *err)
+{
+    const struct cfg_listener *listener = config->listener;
+    struct slice address = listener->address;
+
+    config->is_any = address.len == 0;
+    if (config->is_any)
+        address = SLICE("::");
+    if (net_sockaddr_parse(address, listener->port, &config->addr, &config->addr_len, err) != 0)
+        return err_wrap(err, "listener %.*s", (int)listener->name.len, listener->name.base);
+    return 0;
+}
+
+/* ---- TLS ---- */
+
+struct tls_plan {
+    struct net_tls_host *hosts;
+    size_t num_hosts;
+    int min_version;
+};
+
+static void plan_host(struct tls_plan *plan, const struct cfg_server *server, struct arena *arena)
+{
+    struct net_tls_pair *pairs = arena_alloc(arena, server->num_certificates * sizeof(*pairs));
+
+    for (uint32_t i = 0; i < server->num_certificates; i++) {
+        const struct cfg_certificate *certificate = server->certificates[i];
+        pairs[i] = (struct net_tls_pair){
+            .cert_pem = certificate->cert_pem,
+            .key_pem = certificate->key_pem,
+            .name = arena_printf(arena, "Secret %.*s", (int)certificate->name.len, certificate->name.base),
+        };
+    }
+    plan->hosts[plan->num_hosts++] = (struct net_tls_host){
+        .hostname = arena_strndup(arena, server->hostname.base != NULL ? server->hostname.base : "", server->hostname.len),
+        .pairs = pairs,
+        .num_pairs = server->num_certificates,
+    };
+}
+
+/* The contexts of a port share one minimum: the protocol version is negotiated before the name is known to matter, so
+ * the lowest that any of its servers allows is offered, and 1.3 only when all ask for it. */
+static struct tls_plan make_plan(const struct cfg_listener *listener, struct arena *arena)
+{
+    struct tls_plan plan = {.hosts = arena_alloc(arena, (listener->num_servers + 1) * sizeof(*plan.hosts))};
+    bool all_13 = listener->num_servers != 0;
+
+    for (uint32_t i = 0; i < listener->num_servers; i++) {
+        const struct cfg_server *server = &listener->servers[i];
+        all_13 = all_13 && server->tls_min_version == 13;
+        if (server->num_certificates != 0)
+            plan_host(&plan, server, arena);
+    }
+    plan.min_version = all_13 ? TLS1_3_VERSION : 0;
+    return plan;
+}
+
+static int make_tls(struct px_listener_config *config, struct arena *arena, struct err *err)
+{
+    const struct cfg_listener *listener = config->listener;
+
+    if (listener->protocol != CFG_PROTOCOL_HTTPS)
+        return 0;
+    struct tls_plan plan = make_plan(listener, arena);
+    struct net_tls_server_config tls = {
+        .name = arena_strndup(arena, listener->name.base, listener->name.len),
+        .hosts = plan.hosts,
+        .num_hosts = plan.num_hosts,
+        .min_version = plan.min_version,
+    };
+    if (tls.num_hosts == 0)
+        return err_set(err, ERR_INVALID, "listener %s: no certificate", tls.name);
+    config->tls = net_tls_server_new(&tls, err);
+    return config->tls != NULL ? 0 : err_wrap(err, "listener %s", tls.name);
+}
+
+static int make_listeners(struct px_config *config, struct err *err)
+{
+    const struct cfg_snapshot *snapshot = config->snapshot;
+
+    config->listeners = arena_zalloc(config->arena, (snapshot->num_listeners + 1) * sizeof(config->listeners[0]));
+    for (uint32_t i = 0; i < snapshot->num_listeners; i++) {
+        struct px_listener_config *listener = &config->listeners[i];
+        listener->listener = &snapshot->listeners[i];
+        listener->port_text = slice_of(arena_printf(config->arena, "%u", listener->listener->port));
+        if (resolve_address(listener, err) != 0 || make_tls(listener, config->arena, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- chains ---- */
+
+static void make_rule(struct px_rule_config *config, const struct cfg_rule *rule, struct arena *arena)
+{
+    px_chain_make(&config->chain, &rule->filters, arena);
+    config->backends = arena_zalloc(arena, (rule->num_backends + 1) * sizeof(config->backends[0]));
+    for (uint32_t i = 0; i < rule->num_backends; i++)
+        px_chain_make(&config->backends[i].chain, &rule->backends[i].filters, arena);
+}
+
+static void make_rules(struct px_config *config)
+{
+    const struct cfg_snapshot *snapshot = config->snapshot;
+
+    config->rules = arena_zalloc(config->arena, (snapshot->num_routes + 1) * sizeof(config->rules[0]));
+    config->num_series = arena_zalloc(config->arena, (snapshot->num_routes + 1) * sizeof(config->num_series[0]));
+    for (uint32_t i = 0; i < snapshot->num_routes; i++) {
+        const struct cfg_route *route = &snapshot->routes[i];
+        config->rules[i] = arena_zalloc(config->arena, (route->num_rules + 1) * sizeof(config->rules[i][0]));
+        for (uint32_t j = 0; j < route->num_rules; j++) {
+            make_rule(&config->rules[i][j], &route->rules[j], config->arena);
+            config->rules[i][j].series_at = config->num_series[i];
+            config->num_series[i] += 1 + route->rules[j].num_backends;
+        }
+    }
+}
+
+static void dispose_rules(struct px_config *config)
+{
+    const struct cfg_snapshot *snapshot = config->snapshot;
+
+    for (uint32_t i = 0; config->rules != NULL && i < snapshot->num_routes; i++)
+        for (uint32_t j = 0; j < snapshot->routes[i].num_rules; j++) {
+            px_chain_dispose(&config->rules[i][j].chain);
+            for (uint32_t k = 0; k < snapshot->routes[i].rules[j].num_backends; k++)
+                px_chain_dispose(&config->rules[i][j].backends[k].chain);
+        }
+}
+
+/* ---- clusters ---- */
+
+static uint64_t sum_slice(uint64_t sum, struct slice text)
+{
+    return hash_stable(sum ^ text.len, text.base != NULL ? text.base : "", text.len);
+}
+
+/* Everything px_cluster_use() looks at. */
+static uint64_t sum_cluster(const struct cfg_cluster *cluster)
+{
+    uint64_t numbers[] = {cluster->protocol,        cluster->lb,          cluster->check.kind,      cluster->num_endpoints,
+                          cluster->connect_timeout_ms, cluster->first_byte_timeout_ms, cluster->idle_timeout_ms,
+                          cluster->max_connections, cluster->max_pending, cluster->max_requests};
+    uint64_t sum = sum_slice(hash_stable(0, numbers, sizeof(numbers)), cluster->host);
+
+    for (uint32_t i = 0; i < cluster->num_endpoints; i++) {
+        const struct cfg_endpoint *endpoint = &cluster->endpoints[i];
+        uint64_t facts[] = {endpoint->weight, endpoint->is_ready, endpoint->port};
+        sum = sum_slice(sum_slice(hash_stable(sum, facts, sizeof(facts)), endpoint->key), endpoint->host);
+    }
+    return sum;
+}
+
+static void sum_clusters(struct px_config *config)
+{
+    const struct cfg_snapshot *snapshot = config->snapshot;
+
+    config->cluster_sums = arena_alloc(config->arena, (snapshot->num_clusters + 1) * sizeof(config->cluster_sums[0]));
+    for (uint32_t i = 0; i < snapshot->num_clusters; i++)
+        config->cluster_sums[i] = sum_cluster(&snapshot->clusters[i]);
+}
+
+/* ---- public ---- */
+
+static void config_free(struct px_config *config)
+{
+    dispose_rules(config);
+    for (uint32_t i = 0; config->listeners != NULL && i < config->snapshot->num_listeners; i++)
+        net_tls_server_unref(config->listeners[i].tls);
+    for (uint32_t i = 0; config->limits != NULL && i < config->snapshot->num_clusters; i++)
+        px_limits_unref(config->limits[i]);
+    px_trust_free(config->trust);
+    arena_free(config->arena);
+    cfg_snapshot_unref(config->snapshot);
+    free(config);
+}
+
+struct px_config *px_config_new(struct cfg_snapshot *snapshot, struct err *err)
+{
+    static atomic_uint_fast64_t last_serial;
+    struct px_config *config = xcalloc(1, sizeof(*config));
+    const struct cfg_settings *settings = &snapshot->settings;
+
+    atomic_init(&config->refs, 1);
+    config->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
+    config->snapshot = snapshot;
+    config->arena = arena_new(0);
+    config->trust = px_trust_new(settings->trusted_proxies, settings->num_trusted_proxies, err);
+    if (config->trust == NULL || make_listeners(config, err) != 0) {
+        config_free(config);
+        return NULL;
+    }
+    make_rules(config);
+    sum_clusters(config);
+    return config;
+}
+
+struct px_config *px_config_ref(struct px_config *config)
+{
+    atomic_fetch_add_explicit(&config->refs, 1, memory_order_relaxed);
+    return config;
+}
+
+void px_config_unref(struct px_config *config)
+{
+    if (config != NULL && atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) == 1)
+        config_free(config);
+}

@@ -1,0 +1,42 @@
+/* Listening sockets of one worker, and the connections they accept.
+ *
+ * Sockets are opened by the dataplane, one a worker and address (SO_REUSEPORT), so that a port that cannot be bound is
+ * known in one place before anything changes; a worker only takes and closes descriptors. A socket stays open for as long
+ * as any configuration names its address: reloads never close what stays.
+ * Threads: px_listen() any; the rest the worker's. */
+#ifndef SELVEDGE_PROXY_LISTENER_H
+#define SELVEDGE_PROXY_LISTENER_H
+
+#include "core/net/listen.h"
+#include "core/proxy/worker.h"
+
+struct px_listener {
+    struct list link;
+    struct px_worker *worker;
+    struct slice name;                       /* owned: "ADDRESS:PORT" */
+    const struct px_listener_config *config; /* of the current view; NULL once it is not configured any more */
+    struct net_listener *socket;             /* NULL once closed */
+    unsigned num_conns;                      /* a closed listener goes with its last connection */
+};
+
+/* A downstream connection, as we see it; the protocol engine owns the rest. */
+struct px_conn {
+    struct ht_server_conn *http;
+    struct px_listener *listener;
+    char address[46];                 /* the peer's, numeric, without port */
+    uint8_t address_len;
+    bool is_trusted;                  /* by the configuration of that serial */
+    uint64_t trust_serial;
+};
+
+/* A bound, listening, non-blocking socket for `config`, or -1. Several may be opened for one address. */
+int px_listen(const struct px_listener_config *config, struct err *err);
+
+struct px_listener *px_listener_new(struct px_worker *worker, const struct px_listener_config *config, int fd);
+struct px_listener *px_listener_find(struct px_worker *worker, struct slice name);
+/* Takes what waits in its queue, closes the socket, drains its connections. */
+void px_listener_close(struct px_listener *listener);
+/* Whether the peer is a listed proxy, remembered per connection and configuration. */
+bool px_conn_is_trusted(struct px_conn *conn, const struct px_config *config);
+
+#endif
