@@ -1,5 +1,4 @@
 /* selvedge-gateway: one program in three roles. Without one it supervises the other two. */
-#include "gateway/control_main.h"
 #include "gateway/proxy_main.h"
 #include "gateway/supervisor.h"
 
@@ -19,7 +18,8 @@ int main(int argc, char **argv)
     }
     switch (options.role) {
     case GATEWAY_CONTROL:
-        return control_main(&options);
+        fputs("selvedge-gateway: the control process is not part of this build\n", stderr);
+        return 2;
     case GATEWAY_PROXY:
         return proxy_main(&options);
     case GATEWAY_SUPERVISOR:
