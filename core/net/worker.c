@@ -1,5 +1,7 @@
 /* The loop turn: posts, wait (bounded by the next timer), events, timers, posts.
  *
+ * The mailbox is a lock-free list and an eventfd. libh2o's own queue is not used: the buffer of its pipe belongs to a
+ * free list of the thread that made it, not of the one that runs the loop.
  * libh2o's own timers are not used: they run on the wall clock and cost a scan a turn. Its loop is asked to wait no
  * longer than until our next timer, and not at all while posts wait, because nothing else would wake it for them. */
 #include "core/net/worker.h"
@@ -11,6 +13,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(h2o_socket_t) == 96, "libh2o-evloop of another ABI");
@@ -21,9 +24,9 @@ enum {
 };
 
 struct net_worker_private {
-    h2o_multithread_queue_t *queue;
-    h2o_multithread_receiver_t mailbox; /* `worker` is found by it */
-    struct net_worker *worker;
+    _Atomic(struct net_message *) mailbox; /* newest first */
+    h2o_socket_t *wakeup;                  /* the eventfd */
+    int wakeup_fd;
     atomic_bool must_stop;
     pthread_t thread;
     bool has_thread;
@@ -38,22 +41,65 @@ void net_worker_refresh_clock(struct net_worker *worker)
 
 /* ---- mailbox ---- */
 
-static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+static void wake(struct net_worker *worker)
 {
-    struct net_worker *worker = CONTAINER_OF(receiver, struct net_worker_private, mailbox)->worker;
-
-    net_worker_enter(worker);
-    while (!h2o_linklist_is_empty(messages)) {
-        struct net_message *message = H2O_STRUCT_FROM_MEMBER(struct net_message, super.link, messages->next);
-        h2o_linklist_unlink(&message->super.link);
-        message->run(message, worker);
-    }
+    while (write(worker->private->wakeup_fd, &(uint64_t){1}, sizeof(uint64_t)) < 0 && errno == EINTR)
+        ;
 }
 
 void net_worker_send(struct net_worker *worker, struct net_message *message)
 {
-    message->super = (h2o_multithread_message_t){{NULL, NULL}};
-    h2o_multithread_send_message(&worker->private->mailbox, &message->super);
+    struct net_worker_private *private = worker->private;
+    struct net_message *newest = atomic_load_explicit(&private->mailbox, memory_order_relaxed);
+
+    do
+        message->next = newest;
+    while (!atomic_compare_exchange_weak_explicit(&private->mailbox, &newest, message, memory_order_release,
+                                                  memory_order_relaxed));
+    if (newest == NULL) /* else whoever filled the empty mailbox has woken the loop */
+        wake(worker);
+}
+
+/* Everything that waits, oldest first. */
+static struct net_message *take_messages(struct net_worker_private *private)
+{
+    struct net_message *message = atomic_exchange_explicit(&private->mailbox, NULL, memory_order_acquire), *oldest = NULL;
+
+    while (message != NULL) {
+        struct net_message *next = message->next;
+        message->next = oldest;
+        oldest = message;
+        message = next;
+    }
+    return oldest;
+}
+
+static void on_wakeup(h2o_socket_t *sock, const char *err)
+{
+    struct net_worker *worker = sock->data;
+    struct net_message *message, *next;
+    uint64_t count;
+
+    net_worker_enter(worker);
+    (void)!read(worker->private->wakeup_fd, &count, sizeof(count)); /* before taking: a later message wakes again */
+    for (message = take_messages(worker->private); message != NULL; message = next) {
+        next = message->next;
+        message->run(message, worker); /* may free the message */
+    }
+}
+
+static void open_mailbox(struct net_worker *worker)
+{
+    struct net_worker_private *private = worker->private;
+
+    atomic_init(&private->mailbox, NULL);
+    private->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (private->wakeup_fd < 0)
+        abort();
+    private->wakeup = h2o_evloop_socket_create(worker->loop, private->wakeup_fd, 0);
+    private->wakeup->data = worker;
+    h2o_socket_dont_read(private->wakeup, 1);
+    h2o_socket_read_start(private->wakeup, on_wakeup);
 }
 
 /* ---- posts ---- */
@@ -117,7 +163,7 @@ void net_worker_run(struct net_worker *worker)
 void net_worker_stop(struct net_worker *worker)
 {
     atomic_store_explicit(&worker->private->must_stop, true, memory_order_release);
-    h2o_multithread_send_message(&worker->private->mailbox, NULL); /* wakes the loop */
+    wake(worker);
 }
 
 static void *thread_main(void *arg)
@@ -184,18 +230,9 @@ struct net_worker *net_worker_new(unsigned index, size_t mem_soft, size_t mem_ha
     worker->tls = (struct net_tls_scratch){.out = xmalloc(NET_TLS_OUT_SIZE), .gather = xmalloc(16 * 1024)};
     net_worker_refresh_clock(worker);
     timers_init(&worker->timers, net_now_ms(worker));
-    private->worker = worker;
     atomic_init(&private->must_stop, false);
-    private->queue = h2o_multithread_create_queue(worker->loop);
-    h2o_multithread_register_receiver(private->queue, &private->mailbox, on_messages);
+    open_mailbox(worker);
     return worker;
-}
-
-static void close_mailbox(struct net_worker_private *private)
-{
-    h2o_multithread_unregister_receiver(private->queue, &private->mailbox);
-    h2o_multithread_destroy_queue(private->queue);
-    free(private->queue); /* the library forgets it */
 }
 
 /* The library frees a loop without closing its epoll descriptor, which follows the public part of the struct. */
@@ -217,7 +254,7 @@ struct net_worker *net_worker_free(struct net_worker *worker)
     assert(!worker->private->has_thread);
     for (int i = 0; i < 4 || !list_is_empty(&worker->posts); i++)
         net_worker_turn(worker, 0);
-    close_mailbox(worker->private);
+    h2o_socket_close(worker->private->wakeup);
     close_loop(worker->loop);
     free(worker->scratch);
     free(worker->scratch_tls);

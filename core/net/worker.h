@@ -36,7 +36,7 @@ struct net_post {
 
 /* A message to a worker. The sender allocates; `run` gets it on the worker and frees it. */
 struct net_message {
-    h2o_multithread_message_t super;
+    struct net_message *next; /* the mailbox's */
     void (*run)(struct net_message *message, struct net_worker *worker);
 };
 
