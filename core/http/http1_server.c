@@ -927,7 +927,7 @@ static void exchange_resume(struct ht_exchange *x)
     struct h1 *h = h1_of(x);
     struct net_io *io = &h->conn->io;
 
-    if (is_gone(h))
+    if (is_gone(h) || (x->is_ended && !x->is_tunnel))
         return;
     if (!x->wants_body)
         h->since_ms = now_ms(h);
