@@ -31,7 +31,8 @@ ssize_t bytes_from_base64(struct slice text, char *out)
         while (i + 4 == text.len && padding < 2 && text.base[text.len - 1 - padding] == '=')
             ++padding;
         int32_t bits = read_group(text.base + i, padding);
-        if (bits < 0 || (bits & ((1 << padding * 8) - 1)) != 0) /* bits no byte has: another spelling of the same */
+        if (bits < 0 ||
+            (bits & ((1 << padding * 8) - 1)) != 0) /* bits no byte has: another spelling of the same */
             return -1;
         for (unsigned j = 0; j < 3 - padding; ++j)
             *at++ = (char)(bits >> (16 - 8 * j));

@@ -53,11 +53,15 @@ static struct slice canonical(struct arena *arena, const struct json *spec)
     return copy;
 }
 
-static void add_text(struct cfg_document *doc, struct slice kind, struct slice name, uint64_t rev, struct json *spec,
-                     struct slice text)
+static void add_text(struct cfg_document *doc, struct slice kind, struct slice name, uint64_t rev,
+                     struct json *spec, struct slice text)
 {
-    *append(doc) = (struct cfg_resource){
-        .kind = kind, .name = name, .rev = rev, .sum = resource_sum(kind, name, text), .spec = spec, .text = text};
+    *append(doc) = (struct cfg_resource){.kind = kind,
+                                         .name = name,
+                                         .rev = rev,
+                                         .sum = resource_sum(kind, name, text),
+                                         .spec = spec,
+                                         .text = text};
 }
 
 void cfg_document_add(struct cfg_document *doc, struct slice kind, struct slice name, uint64_t rev,
@@ -118,7 +122,8 @@ uint64_t cfg_document_sum(const struct cfg_document *doc)
     return sum;
 }
 
-const struct cfg_resource *cfg_document_find(const struct cfg_document *doc, struct slice kind, struct slice name)
+const struct cfg_resource *cfg_document_find(const struct cfg_document *doc, struct slice kind,
+                                             struct slice name)
 {
     uint32_t low = 0, high = doc->num;
     while (low < high) {
@@ -229,7 +234,8 @@ static const struct field_schema key_schema = FIELD_SCHEMA(key_fields);
 static const struct field document_fields[] = {
     {"epoch", FIELD_STRING, AT(epoch), FIELD_NEEDED, .format = &format_hex64},
     {"rev", FIELD_U64, AT(rev), FIELD_NEEDED},
-    {"resources", FIELD_LIST, LIST_AT(resources), .flags = FIELD_NEEDED, .item = FIELD_OBJECT, .schema = &resource_schema},
+    {"resources", FIELD_LIST, LIST_AT(resources), .flags = FIELD_NEEDED, .item = FIELD_OBJECT,
+     .schema = &resource_schema},
     {"sum", FIELD_STRING, AT(sum), FIELD_NEEDED, .format = &format_hex64},
 };
 static const struct field_schema document_schema = FIELD_SCHEMA(document_fields);
@@ -248,7 +254,8 @@ static const struct field_schema delta_schema = FIELD_SCHEMA(delta_fields);
 
 static const struct field_options strict = {.unknown = FIELD_UNKNOWN_STRICT};
 
-static void *decode(const struct field_schema *schema, struct json *tree, struct arena *arena, struct err *err)
+static void *decode(const struct field_schema *schema, struct json *tree, struct arena *arena,
+                    struct err *err)
 {
     struct field_report report;
     field_report_init(&report, arena);
@@ -310,11 +317,14 @@ static bool is_same(const struct cfg_resource *a, const struct cfg_resource *b)
 }
 
 /* Both are sorted: one walk along the two. */
-static void collect_changes(const struct cfg_document *from, const struct cfg_document *to, struct change_list *changes)
+static void collect_changes(const struct cfg_document *from, const struct cfg_document *to,
+                            struct change_list *changes)
 {
     uint32_t i = 0, j = 0;
     while (i < from->num || j < to->num) {
-        int order = i == from->num ? 1 : j == to->num ? -1 : compare_resources(&from->resources[i], &to->resources[j]);
+        int order = i == from->num ? 1
+                    : j == to->num ? -1
+                                   : compare_resources(&from->resources[i], &to->resources[j]);
         if (order < 0)
             add_delete(changes, &from->resources[i++]);
         else if (order > 0)
@@ -357,8 +367,8 @@ static struct slice delete_key(struct arena *arena, struct slice kind, struct sl
     return slice_of(key);
 }
 
-static void add_kept(struct cfg_document *doc, const struct cfg_document *base, const struct wire_delta *delta,
-                     struct arena *scratch)
+static void add_kept(struct cfg_document *doc, const struct cfg_document *base,
+                     const struct wire_delta *delta, struct arena *scratch)
 {
     struct hashmap gone = HASHMAP_INIT;
     struct cfg_document upserted = *doc; /* as it is before the additions: sorted */
@@ -370,21 +380,23 @@ static void add_kept(struct cfg_document *doc, const struct cfg_document *base, 
         const struct cfg_resource *r = &base->resources[i];
         struct slice key = hashmap_len(&gone) != 0 ? delete_key(scratch, r->kind, r->name) : SLICE("");
         upserted.resources = doc->resources; /* append() may have moved them */
-        if (hashmap_get(&gone, key.base, key.len) == NULL && cfg_document_find(&upserted, r->kind, r->name) == NULL)
+        if (hashmap_get(&gone, key.base, key.len) == NULL &&
+            cfg_document_find(&upserted, r->kind, r->name) == NULL)
             add_copy(doc, r);
     }
     hashmap_clear(&gone);
 }
 
-struct cfg_document *cfg_document_patch(const struct cfg_document *base, const struct json *delta, struct err *err)
+struct cfg_document *cfg_document_patch(const struct cfg_document *base, const struct json *delta,
+                                        struct err *err)
 {
     _cleanup_(arena_freep) struct arena *scratch = arena_new(0);
     struct wire_delta *wire = decode(&delta_schema, json_clone(scratch, delta), scratch, err);
     if (wire == NULL)
         return NULL;
     if (wire->from != base->rev) {
-        (void)err_set(err, ERR_CONFLICT, "the delta is from revision %llu, this is %llu", (unsigned long long)wire->from,
-                      (unsigned long long)base->rev);
+        (void)err_set(err, ERR_CONFLICT, "the delta is from revision %llu, this is %llu",
+                      (unsigned long long)wire->from, (unsigned long long)base->rev);
         return NULL;
     }
     struct cfg_document *doc = cfg_document_new();

@@ -1,14 +1,16 @@
 /* Field tables: a JSON object into a struct, row by row.
  *
- * Each member of the document finds its row and is read into place; rows that no member met get their default or are
- * missing. The rules of a schema (checks) run last, and only on an object without findings: they may trust its fields.
- * Defaults of scalars never touch the JSON tree unless asked; defaults of objects and lists are small documents. */
+ * Each member of the document finds its row and is read into place; rows that no member met get their default
+ * or are missing. The rules of a schema (checks) run last, and only on an object without findings: they may
+ * trust its fields. Defaults of scalars never touch the JSON tree unless asked; defaults of objects and lists
+ * are small documents. */
 #include "core/model/field.h"
 
 #include "core/base/hashmap.h"
 #include "core/model/field_ctx.h"
 
-static void decode_object(struct field_ctx *ctx, const struct field_schema *schema, struct json *object, void *out);
+static void decode_object(struct field_ctx *ctx, const struct field_schema *schema, struct json *object,
+                          void *out);
 
 /* ---- looking up ---- */
 
@@ -35,10 +37,12 @@ static bool check_count(struct field_ctx *ctx, const struct field *field, const 
 {
     const char *what = field->type == FIELD_MAP ? "entries" : "items";
     if (field->max != 0 && value->num > field->max)
-        field_refuse(ctx, FIELD_TOO_MANY, "", "%u: must have at most %lld %s", value->num, (long long)field->max, what);
+        field_refuse(ctx, FIELD_TOO_MANY, "", "%u: must have at most %lld %s", value->num,
+                     (long long)field->max, what);
     else if (value->num < field->min)
         field_refuse(ctx, value->num == 0 ? FIELD_REQUIRED : FIELD_INVALID, "", "must have at least %lld %s",
-                     (long long)field->min, field->min == 1 ? (field->type == FIELD_MAP ? "entry" : "item") : what);
+                     (long long)field->min,
+                     field->min == 1 ? (field->type == FIELD_MAP ? "entry" : "item") : what);
     else
         return true;
     return false;
@@ -63,14 +67,16 @@ static struct slice item_key(struct arena *arena, const struct field *field, con
     return copy;
 }
 
-static void refuse_duplicate(struct field_ctx *ctx, const struct field *field, const struct json *item, uint32_t index)
+static void refuse_duplicate(struct field_ctx *ctx, const struct field *field, const struct json *item,
+                             uint32_t index)
 {
     bool is_one = field->list_key != NULL && strchr(field->list_key, ',') == NULL;
     struct field_path item_path = {.parent = ctx->path, .index = index};
     struct field_path path = {.parent = &item_path, .name = slice_of(is_one ? field->list_key : "")};
     const struct field_path *outer = ctx->path;
     ctx->path = &path;
-    field_refuse_value(ctx, FIELD_DUPLICATE, field, is_one ? json_get(item, field->list_key) : item, "%s", "");
+    field_refuse_value(ctx, FIELD_DUPLICATE, field, is_one ? json_get(item, field->list_key) : item, "%s",
+                       "");
     ctx->path = outer;
 }
 
@@ -121,10 +127,12 @@ static void check_map_key(struct field_ctx *ctx, const struct field *field, stru
 {
     struct json name = {.type = JSON_STRING, .text = key};
     if (field->key_format != NULL && !field->key_format->matches(key))
-        field_refuse_value(ctx, FIELD_INVALID, &(struct field){.flags = 0}, &name, "%s", field->key_format->message);
+        field_refuse_value(ctx, FIELD_INVALID, &(struct field){.flags = 0}, &name, "%s",
+                           field->key_format->message);
 }
 
-static void decode_map(struct field_ctx *ctx, const struct field *field, struct json *value, struct field_map *out)
+static void decode_map(struct field_ctx *ctx, const struct field *field, struct json *value,
+                       struct field_map *out)
 {
     if (value->type != JSON_OBJECT) {
         field_refuse_value(ctx, FIELD_TYPE_INVALID, field, value, "must be an object");
@@ -147,7 +155,8 @@ static void decode_map(struct field_ctx *ctx, const struct field *field, struct 
 
 /* ---- one member ---- */
 
-static void decode_raw(struct field_ctx *ctx, const struct field *field, struct json *value, const struct json **out)
+static void decode_raw(struct field_ctx *ctx, const struct field *field, struct json *value,
+                       const struct json **out)
 {
     *out = value;
     if (ctx->options->check_read_only && field->schema != NULL)
@@ -187,10 +196,12 @@ static void decode_value(struct field_ctx *ctx, const struct field *field, struc
     }
 }
 
-/* [] and "" ask for nothing: clients send them for lists and strings they do not use. {} may well ask for something. */
+/* [] and "" ask for nothing: clients send them for lists and strings they do not use. {} may well ask for
+ * something. */
 static bool asks_for_nothing(const struct json *value)
 {
-    return (value->type == JSON_ARRAY && value->num == 0) || (value->type == JSON_STRING && value->text.len == 0);
+    return (value->type == JSON_ARRAY && value->num == 0) ||
+           (value->type == JSON_STRING && value->text.len == 0);
 }
 
 static void decode_member(struct field_ctx *ctx, const struct field *field, struct json *value, void *object)
@@ -199,7 +210,7 @@ static void decode_member(struct field_ctx *ctx, const struct field *field, stru
     ctx->path = &path;
     if (!(field->flags & FIELD_UNSUPPORTED)) {
         if (field->has != 0)
-            *(bool *)field_member(object, field->has) = true;
+            *(bool *)field_member(object, field->has - 1) = true;
         decode_value(ctx, field, value, object);
     } else if (!asks_for_nothing(value))
         field_refuse(ctx, FIELD_NOT_SERVED, "", "not supported");
@@ -222,10 +233,13 @@ static struct json *default_tree(struct field_ctx *ctx, const struct field *fiel
     return json_clone(ctx->arena, &scalar);
 }
 
-static void decode_default(struct field_ctx *ctx, const struct field *field, struct json *document, void *object)
+static void decode_default(struct field_ctx *ctx, const struct field *field, struct json *document,
+                           void *object)
 {
     if (ctx->options->apply_defaults && document != NULL)
-        decode_value(ctx, field, json_set_n(ctx->arena, document, slice_of(field->name), default_tree(ctx, field)), object);
+        decode_value(ctx, field,
+                     json_set_n(ctx->arena, document, slice_of(field->name), default_tree(ctx, field)),
+                     object);
     else if (field_scalar_size(field->type) != 0) {
         struct json scalar = field_default_scalar(field->type, field->def);
         decode_value(ctx, field, &scalar, object);
@@ -260,7 +274,8 @@ void field_fill_defaults(const struct field_schema *schema, void *object, struct
     fill_quietly(arena, schema, object);
 }
 
-static void decode_absent(struct field_ctx *ctx, const struct field *field, struct json *document, void *object)
+static void decode_absent(struct field_ctx *ctx, const struct field *field, struct json *document,
+                          void *object)
 {
     if (field->flags & FIELD_UNSUPPORTED)
         return;
@@ -298,7 +313,8 @@ static void meet_unknown(struct field_ctx *ctx, struct json *object, struct json
     struct field_path path = {.parent = ctx->path, .name = member->key};
     if (ctx->options->unknown == FIELD_UNKNOWN_STRICT) {
         ctx->path = &path;
-        field_refuse(ctx, FIELD_UNKNOWN, "", "unknown field \"%s\"", field_path_text(ctx->arena, &path, "").base);
+        field_refuse(ctx, FIELD_UNKNOWN, "", "unknown field \"%s\"",
+                     field_path_text(ctx->arena, &path, "").base);
         ctx->path = path.parent;
         return;
     }
@@ -308,7 +324,8 @@ static void meet_unknown(struct field_ctx *ctx, struct json *object, struct json
         (void)json_remove_child(object, member);
 }
 
-static uint64_t decode_members(struct field_ctx *ctx, const struct field_schema *schema, struct json *object, void *out)
+static uint64_t decode_members(struct field_ctx *ctx, const struct field_schema *schema, struct json *object,
+                               void *out)
 {
     uint64_t seen = 0;
     uint32_t guess = 0;
@@ -331,7 +348,8 @@ static uint64_t decode_members(struct field_ctx *ctx, const struct field_schema 
     return seen;
 }
 
-static void decode_object(struct field_ctx *ctx, const struct field_schema *schema, struct json *object, void *out)
+static void decode_object(struct field_ctx *ctx, const struct field_schema *schema, struct json *object,
+                          void *out)
 {
     static const struct field any = {.name = ""};
     if (object->type != JSON_OBJECT) {
@@ -367,9 +385,12 @@ static void check_field_update(const struct field *field, const struct json *old
     struct field_path parent = {.name = path}, self = {.parent = &parent, .name = slice_of(field->name)};
     if (field->flags & FIELD_IMMUTABLE) {
         if (!json_equal(before, after))
-            field_report_add(report, FIELD_INVALID, field_path_text(report->arena, &self, "").base, "field is immutable");
-    } else if (field->schema != NULL && field->type != FIELD_LIST && field->type != FIELD_RAW && before != NULL && after != NULL)
-        field_check_update(field->schema, before, after, field_path_text(report->arena, &self, "").base, report);
+            field_report_add(report, FIELD_INVALID, field_path_text(report->arena, &self, "").base,
+                             "field is immutable");
+    } else if (field->schema != NULL && field->type != FIELD_LIST && field->type != FIELD_RAW &&
+               before != NULL && after != NULL)
+        field_check_update(field->schema, before, after, field_path_text(report->arena, &self, "").base,
+                           report);
 }
 
 void field_check_update(const struct field_schema *schema, const struct json *old, const struct json *new,

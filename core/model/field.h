@@ -87,7 +87,7 @@ struct field {
     uint32_t flags;
     enum field_type item;              /* LIST: type of the items; MAP: of the values (STRING or BYTES) */
     uint32_t num_at, item_size;        /* LIST, by LIST_AT() */
-    uint32_t has;                      /* HAS(member): a bool that tells given from absent; 0: none */
+    uint32_t has;                      /* HAS(member): 1 + offset of a bool that tells given from absent; 0: none */
     int64_t min, max;                  /* numbers: the value; strings: characters; LIST, MAP: how many. max 0: none */
     int64_t item_min, item_max;        /* the same for each item of a LIST or value of a MAP */
     const char *def;                   /* default as text ("Exact", "302", "true"); of objects and lists as JSON */
@@ -116,7 +116,7 @@ struct field_schema {
 };
 
 #define AT(member) .at = offsetof(T, member)
-#define HAS(member) .has = offsetof(T, member)
+#define HAS(member) .has = offsetof(T, member) + 1
 #define LIST_AT(member)                                                                                      \
     AT(member), .num_at = offsetof(T, num_##member), .item_size = sizeof(*((T *)NULL)->member)
 /* Inside the table's `#define T`: the schema over `fields`. */

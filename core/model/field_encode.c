@@ -49,13 +49,15 @@ static struct json *encode_text(struct slice text, struct arena *arena)
 }
 
 /* NULL: absent. */
-static struct json *encode_scalar(const struct field *field, enum field_type type, const void *at, struct arena *arena)
+static struct json *encode_scalar(const struct field *field, enum field_type type, const void *at,
+                                  struct arena *arena)
 {
     switch (type) {
     case FIELD_STRING:
         return encode_text(*(const struct slice *)at, arena);
     case FIELD_BYTES:
-        return ((const struct slice *)at)->base != NULL ? encode_bytes(*(const struct slice *)at, arena) : NULL;
+        return ((const struct slice *)at)->base != NULL ? encode_bytes(*(const struct slice *)at, arena)
+                                                        : NULL;
     case FIELD_BOOL:
         return json_new_bool(arena, *(const bool *)at);
     case FIELD_I32:
@@ -67,7 +69,7 @@ static struct json *encode_scalar(const struct field *field, enum field_type typ
     case FIELD_U32:
         return json_new_int(arena, *(const uint32_t *)at);
     case FIELD_U64:
-        return json_new_int(arena, (int64_t)*(const uint64_t *)at);
+        return json_new_int(arena, (int64_t) * (const uint64_t *)at);
     case FIELD_ENUM:
         return json_new_str(arena, field->names[*(const int *)at]);
     case FIELD_DURATION:
@@ -99,7 +101,8 @@ static struct json *encode_map(const struct field *field, const struct field_map
 {
     struct json *object = json_new_object(arena);
     for (uint32_t i = 0; i < map->num; ++i)
-        (void)json_set_n(arena, object, map->pairs[i].name, encode_scalar(field, field->item, &map->pairs[i].value, arena));
+        (void)json_set_n(arena, object, map->pairs[i].name,
+                         encode_scalar(field, field->item, &map->pairs[i].value, arena));
     return map->num != 0 ? object : NULL;
 }
 
@@ -114,13 +117,15 @@ static struct json *encode_field(const struct field *field, const void *object, 
         value = field_encode(field->schema, at, arena);
         return value->num != 0 || field->flags & FIELD_NEEDED ? value : NULL;
     case FIELD_OBJECT_PTR:
-        return *(const void *const *)at != NULL ? field_encode(field->schema, *(const void *const *)at, arena) : NULL;
+        return *(const void *const *)at != NULL ? field_encode(field->schema, *(const void *const *)at, arena)
+                                                : NULL;
     case FIELD_LIST:
         return encode_list(field, object, arena);
     case FIELD_MAP:
         return encode_map(field, at, arena);
     case FIELD_RAW:
-        return *(const struct json *const *)at != NULL ? json_clone(arena, *(const struct json *const *)at) : NULL;
+        return *(const struct json *const *)at != NULL ? json_clone(arena, *(const struct json *const *)at)
+                                                       : NULL;
     default:
         return encode_scalar(field, field->type, at, arena);
     }
@@ -130,11 +135,12 @@ static struct json *encode_field(const struct field *field, const void *object, 
 static bool is_default(const struct field *field, const struct json *value, const void *object)
 {
     if (field->has != 0)
-        return !*(const bool *)field_member_const(object, field->has);
+        return !*(const bool *)field_member_const(object, field->has - 1);
     if (field->flags & FIELD_NEEDED)
         return false;
     if (field->def == NULL)
-        return (value->type == JSON_NUMBER && slice_is(value->text, "0")) || (value->type == JSON_BOOL && !value->boolean) ||
+        return (value->type == JSON_NUMBER && slice_is(value->text, "0")) ||
+               (value->type == JSON_BOOL && !value->boolean) ||
                (field->type == FIELD_DURATION && slice_is(value->text, "0s")) ||
                (field->type == FIELD_ENUM && slice_is(value->text, field->names[0]));
     if (field_scalar_size(field->type) == 0)
@@ -148,7 +154,8 @@ struct json *field_encode(const struct field_schema *schema, const void *object,
     struct json *out = json_new_object(arena);
     for (uint32_t i = 0; i < schema->num_fields; ++i) {
         const struct field *field = &schema->fields[i];
-        struct json *value = field->flags & (FIELD_UNSUPPORTED | FIELD_UNSTORED) ? NULL : encode_field(field, object, arena);
+        struct json *value =
+            field->flags & (FIELD_UNSUPPORTED | FIELD_UNSTORED) ? NULL : encode_field(field, object, arena);
         if (value != NULL && !is_default(field, value, object))
             (void)json_set_n(arena, out, slice_of(field->name), value);
     }
@@ -160,20 +167,21 @@ struct json *field_encode(const struct field_schema *schema, const void *object,
 static const struct {
     const char *type, *format;
 } openapi_types[] = {
-    [FIELD_STRING] = {"string", NULL},        [FIELD_BOOL] = {"boolean", NULL},
-    [FIELD_I32] = {"integer", "int32"},       [FIELD_I64] = {"integer", "int64"},
-    [FIELD_U16] = {"integer", "int32"},       [FIELD_U32] = {"integer", "int64"},
-    [FIELD_U64] = {"integer", "int64"},       [FIELD_ENUM] = {"string", NULL},
-    [FIELD_DURATION] = {"string", NULL},      [FIELD_TIME] = {"string", "date-time"},
-    [FIELD_BYTES] = {"string", "byte"},       [FIELD_INT_OR_STRING] = {"string", "int-or-string"},
-    [FIELD_OBJECT] = {"object", NULL},        [FIELD_OBJECT_PTR] = {"object", NULL},
-    [FIELD_LIST] = {"array", NULL},           [FIELD_MAP] = {"object", NULL},
+    [FIELD_STRING] = {"string", NULL},   [FIELD_BOOL] = {"boolean", NULL},
+    [FIELD_I32] = {"integer", "int32"},  [FIELD_I64] = {"integer", "int64"},
+    [FIELD_U16] = {"integer", "int32"},  [FIELD_U32] = {"integer", "int64"},
+    [FIELD_U64] = {"integer", "int64"},  [FIELD_ENUM] = {"string", NULL},
+    [FIELD_DURATION] = {"string", NULL}, [FIELD_TIME] = {"string", "date-time"},
+    [FIELD_BYTES] = {"string", "byte"},  [FIELD_INT_OR_STRING] = {"string", "int-or-string"},
+    [FIELD_OBJECT] = {"object", NULL},   [FIELD_OBJECT_PTR] = {"object", NULL},
+    [FIELD_LIST] = {"array", NULL},      [FIELD_MAP] = {"object", NULL},
     [FIELD_RAW] = {"object", NULL},
 };
 
 #define DURATION_PATTERN "^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 
-static void describe_bounds(struct json *out, enum json_type type, int64_t min, int64_t max, struct arena *arena)
+static void describe_bounds(struct json *out, enum json_type type, int64_t min, int64_t max,
+                            struct arena *arena)
 {
     static const char *const names[][2] = {
         [JSON_NUMBER] = {"minimum", "maximum"},
@@ -197,8 +205,8 @@ static void describe_names(struct json *out, const struct field *field, bool is_
                                         : json_new_str(arena, field->names[i]));
 }
 
-static void describe_scalar(struct json *out, const struct field *field, enum field_type type, int64_t min, int64_t max,
-                            struct arena *arena)
+static void describe_scalar(struct json *out, const struct field *field, enum field_type type, int64_t min,
+                            int64_t max, struct arena *arena)
 {
     bool is_number = openapi_types[type].type[0] == 'i';
     (void)json_set_str(arena, out, "type", openapi_types[type].type);
@@ -215,7 +223,8 @@ static void describe_scalar(struct json *out, const struct field *field, enum fi
         (void)json_set_str(arena, out, "pattern", field->format->pattern);
 }
 
-static void describe_list(struct json *out, const struct field *field, const char *ref_prefix, struct arena *arena)
+static void describe_list(struct json *out, const struct field *field, const char *ref_prefix,
+                          struct arena *arena)
 {
     struct json *items;
     if (field->item == FIELD_OBJECT)
@@ -226,7 +235,9 @@ static void describe_list(struct json *out, const struct field *field, const cha
     }
     (void)json_set_n(arena, out, SLICE("items"), items);
     (void)json_set_str(arena, out, "x-kubernetes-list-type",
-                       field->list_key != NULL ? "map" : field->flags & FIELD_SET ? "set" : "atomic");
+                       field->list_key != NULL    ? "map"
+                       : field->flags & FIELD_SET ? "set"
+                                                  : "atomic");
     if (field->merge_key != NULL) {
         (void)json_set_str(arena, out, "x-kubernetes-patch-merge-key", field->merge_key);
         (void)json_set_str(arena, out, "x-kubernetes-patch-strategy", "merge");
@@ -282,7 +293,8 @@ static struct json *describe_field(const struct field *field, const char *ref_pr
     else if (!is_nested)
         (void)json_set_str(arena, out, "type", openapi_types[field->type].type);
     if (field->type == FIELD_LIST || field->type == FIELD_MAP)
-        describe_bounds(out, field->type == FIELD_LIST ? JSON_ARRAY : JSON_OBJECT, field->min, field->max, arena);
+        describe_bounds(out, field->type == FIELD_LIST ? JSON_ARRAY : JSON_OBJECT, field->min, field->max,
+                        arena);
     if (field->type == FIELD_LIST)
         describe_list(out, field, ref_prefix, arena);
     else if (field->type == FIELD_MAP)
@@ -295,7 +307,8 @@ static struct json *describe_field(const struct field *field, const char *ref_pr
     return out;
 }
 
-static struct json *describe_ref(const struct field_schema *schema, const char *ref_prefix, struct arena *arena)
+static struct json *describe_ref(const struct field_schema *schema, const char *ref_prefix,
+                                 struct arena *arena)
 {
     struct json *out = json_new_object(arena);
     (void)json_set_str(arena, out, "$ref", arena_printf(arena, "%s%s", ref_prefix, schema->name));
@@ -303,7 +316,8 @@ static struct json *describe_ref(const struct field_schema *schema, const char *
 }
 
 /* The definition itself, even of a shared schema. */
-struct json *field_openapi_definition(const struct field_schema *schema, const char *ref_prefix, struct arena *arena)
+struct json *field_openapi_definition(const struct field_schema *schema, const char *ref_prefix,
+                                      struct arena *arena)
 {
     struct json *out = json_new_object(arena), *required = json_new_array(arena);
     (void)json_set_str(arena, out, "type", "object");

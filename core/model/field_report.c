@@ -81,10 +81,12 @@ const char *field_at(struct field_ctx *ctx, const char *fmt, ...)
 
 /* ---- adding ---- */
 
-static void add_violation(struct field_report *report, enum field_reason reason, struct slice path, const char *text)
+static void add_violation(struct field_report *report, enum field_reason reason, struct slice path,
+                          const char *text)
 {
     struct field_violation *v = arena_alloc(report->arena, sizeof(*v));
-    *v = (struct field_violation){.reason = reason, .path = path, .message = slice_of(arena_strdup(report->arena, text))};
+    *v = (struct field_violation){
+        .reason = reason, .path = path, .message = slice_of(arena_strdup(report->arena, text))};
     if (report->last != NULL)
         report->last->next = v;
     else
@@ -108,8 +110,8 @@ static void add_parts(struct strbuf *out, enum field_reason reason, const char *
 }
 
 /* `text` begins the message; when it is empty, the reason does. Clears it. */
-static void add_formatted(struct field_report *report, enum field_reason reason, struct slice path, struct strbuf *text,
-                          const char *fmt, va_list args)
+static void add_formatted(struct field_report *report, enum field_reason reason, struct slice path,
+                          struct strbuf *text, const char *fmt, va_list args)
 {
     struct strbuf rest = STRBUF_INIT;
     strbuf_vaddf(&rest, fmt, args);
@@ -119,7 +121,8 @@ static void add_formatted(struct field_report *report, enum field_reason reason,
     strbuf_clear(text);
 }
 
-void field_report_add(struct field_report *report, enum field_reason reason, const char *path, const char *fmt, ...)
+void field_report_add(struct field_report *report, enum field_reason reason, const char *path,
+                      const char *fmt, ...)
 {
     struct strbuf text = STRBUF_INIT;
     va_list args;

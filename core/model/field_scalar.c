@@ -63,8 +63,8 @@ static void refuse_name(struct field_ctx *ctx, const struct field *field, const 
     for (size_t i = 0; field->names[i] != NULL; ++i)
         strbuf_addf(&names, "%s\"%s\"", i != 0 ? ", " : "", field->names[i]);
     bool is_known = find_name(field->refused, value->text) >= 0;
-    field_refuse_value(ctx, FIELD_NOT_SUPPORTED, field, value, "%ssupported values: %s", is_known ? "not served; " : "",
-                       strbuf_slice(&names).base);
+    field_refuse_value(ctx, FIELD_NOT_SUPPORTED, field, value, "%ssupported values: %s",
+                       is_known ? "not served; " : "", strbuf_slice(&names).base);
     strbuf_clear(&names);
 }
 
@@ -78,15 +78,19 @@ static void decode_string(struct field_ctx *ctx, const struct field *field, int6
     else if (field->names != NULL && find_name(field->names, text) < 0)
         refuse_name(ctx, field, value);
     else if (max != 0 && chars > max)
-        field_refuse_value(ctx, FIELD_TOO_LONG, field, value, "may not be more than %lld characters", (long long)max);
+        field_refuse_value(ctx, FIELD_TOO_LONG, field, value, "may not be more than %lld characters",
+                           (long long)max);
     else if (chars < min && text.len == 0)
         field_refuse_value(ctx, FIELD_INVALID, field, value, "must not be empty");
     else if (chars < min)
-        field_refuse_value(ctx, FIELD_INVALID, field, value, "must be at least %lld characters", (long long)min);
+        field_refuse_value(ctx, FIELD_INVALID, field, value, "must be at least %lld characters",
+                           (long long)min);
     else if (field->format != NULL && !field->format->matches(text))
         field_refuse_value(ctx, FIELD_INVALID, field, value, "%s", field->format->message);
     else
-        *out = ctx->options->copy_strings ? slice_make(arena_strndup(ctx->arena, text.base, text.len), text.len) : text;
+        *out = ctx->options->copy_strings
+                   ? slice_make(arena_strndup(ctx->arena, text.base, text.len), text.len)
+                   : text;
 }
 
 static void decode_enum(struct field_ctx *ctx, const struct field *field, const struct json *value, int *out)
@@ -98,7 +102,8 @@ static void decode_enum(struct field_ctx *ctx, const struct field *field, const 
         *out = at;
 }
 
-static void decode_bytes(struct field_ctx *ctx, const struct field *field, const struct json *value, struct slice *out)
+static void decode_bytes(struct field_ctx *ctx, const struct field *field, const struct json *value,
+                         struct slice *out)
 {
     char *bytes = arena_alloc(ctx->arena, value->text.len / 4 * 3 + 1);
     ssize_t len = bytes_from_base64(value->text, bytes);
@@ -115,10 +120,11 @@ static void decode_duration(struct field_ctx *ctx, const struct field *field, in
 {
     uint64_t ms;
     if (clock_parse_duration(value->text, &ms) != 0)
-        field_refuse_value(ctx, FIELD_INVALID, field, value, "must be a duration such as 10s, 1h30m or 500ms");
+        field_refuse_value(ctx, FIELD_INVALID, field, value,
+                           "must be a duration such as 10s, 1h30m or 500ms");
     else if ((int64_t)ms < min || (max != 0 && (int64_t)ms > max))
-        field_refuse_value(ctx, FIELD_INVALID, field, value, "must be between %lldms and %lldms", (long long)min,
-                           (long long)(max != 0 ? max : INT64_MAX));
+        field_refuse_value(ctx, FIELD_INVALID, field, value, "must be between %lldms and %lldms",
+                           (long long)min, (long long)(max != 0 ? max : INT64_MAX));
     else
         *out = ms;
 }
@@ -139,8 +145,8 @@ static bool is_in_names(const struct field *field, int64_t number)
     return field->names == NULL || find_name(field->names, slice_of(text)) >= 0;
 }
 
-static bool read_int(struct field_ctx *ctx, const struct field *field, enum field_type type, int64_t min, int64_t max,
-                     const struct json *value, int64_t *ret)
+static bool read_int(struct field_ctx *ctx, const struct field *field, enum field_type type, int64_t min,
+                     int64_t max, const struct json *value, int64_t *ret)
 {
     int64_t low = ranges[type].min, high = ranges[type].max;
     if (min != 0 || max != 0) {
@@ -195,7 +201,8 @@ static void decode_int_or_string(struct field_ctx *ctx, const struct field *fiel
 static bool check_type(struct field_ctx *ctx, const struct field *field, enum field_type type,
                        const struct json *value)
 {
-    static const char *const wanted[] = {[JSON_STRING] = "a string", [JSON_BOOL] = "a boolean", [JSON_NUMBER] = "an integer"};
+    static const char *const wanted[] = {
+        [JSON_STRING] = "a string", [JSON_BOOL] = "a boolean", [JSON_NUMBER] = "an integer"};
     if (value->type == scalars[type].json || (type == FIELD_INT_OR_STRING && value->type == JSON_STRING))
         return true;
     field_refuse_value(ctx, FIELD_TYPE_INVALID, field, value, "must be %s%s", wanted[scalars[type].json],

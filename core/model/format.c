@@ -1,4 +1,5 @@
-/* Syntaxes of names and values. Each function accepts what its pattern accepts; the unit test compares the two. */
+/* Syntaxes of names and values. Each function accepts what its pattern accepts; the unit test compares the
+ * two. */
 #include "core/model/format.h"
 
 #include <arpa/inet.h>
@@ -6,7 +7,8 @@
 #define LABEL "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 #define SUBDOMAIN LABEL "(\\." LABEL ")*"
 #define SUBDOMAIN_TEXT                                                                                       \
-    "a lowercase RFC 1123 subdomain: letters, digits, '-' and '.', beginning and ending with a letter or digit"
+    "a lowercase RFC 1123 subdomain: letters, digits, '-' and '.', beginning and ending with a letter or "   \
+    "digit"
 
 static bool is_lower_alnum(char c)
 {
@@ -146,12 +148,14 @@ static bool is_port_name(struct slice text)
 static bool is_controller_name(struct slice text)
 {
     struct slice domain, path;
-    return split_prefix(text, &domain, &path) && is_subdomain(domain) && consists_of(path, "/-._~%!$&'()*+,;=:");
+    return split_prefix(text, &domain, &path) && is_subdomain(domain) &&
+           consists_of(path, "/-._~%!$&'()*+,;=:");
 }
 
 static bool is_key(struct slice text)
 {
-    return text.len <= 253 && consists_of(text, "-_.") && !slice_is(text, ".") && !slice_starts(text, SLICE(".."));
+    return text.len <= 253 && consists_of(text, "-_.") && !slice_is(text, ".") &&
+           !slice_starts(text, SLICE(".."));
 }
 
 static bool is_app_protocol(struct slice text)
@@ -195,11 +199,20 @@ static bool is_hex(char c)
 static bool is_url_path(struct slice text)
 {
     for (size_t i = 0; i < text.len; ++i) {
-        bool is_escape = text.base[i] == '%' && i + 2 < text.len && is_hex(text.base[i + 1]) && is_hex(text.base[i + 2]);
+        bool is_escape =
+            text.base[i] == '%' && i + 2 < text.len && is_hex(text.base[i + 1]) && is_hex(text.base[i + 2]);
         if (!is_escape && !is_alnum(text.base[i]) && !is_in(text.base[i], "-/._~!$&'()*+,;=:@"))
             return false;
     }
     return text.len == 0 || text.base[0] == '/';
+}
+
+static bool is_request_target(struct slice text)
+{
+    for (size_t i = 0; i < text.len; ++i)
+        if (!is_visible(text.base[i]) || text.base[i] == '#')
+            return false;
+    return is_absolute_path(text);
 }
 
 static bool is_condition_reason(struct slice text)
@@ -219,7 +232,9 @@ static int address_family(struct slice text)
     copy[text.len] = '\0';
     if (strlen(copy) != text.len)
         return -1;
-    return inet_pton(AF_INET, copy, bytes) == 1 ? AF_INET : inet_pton(AF_INET6, copy, bytes) == 1 ? AF_INET6 : -1;
+    return inet_pton(AF_INET, copy, bytes) == 1    ? AF_INET
+           : inet_pton(AF_INET6, copy, bytes) == 1 ? AF_INET6
+                                                   : -1;
 }
 
 static bool is_ip(struct slice text)
@@ -235,7 +250,9 @@ static bool is_cidr(struct slice text)
     int family = address_family(address);
     unsigned bits = 0;
     for (size_t i = 0; i < length.len; ++i)
-        bits = length.base[i] >= '0' && length.base[i] <= '9' && i < 3 ? bits * 10 + (unsigned)(length.base[i] - '0') : 1000;
+        bits = length.base[i] >= '0' && length.base[i] <= '9' && i < 3
+                   ? bits * 10 + (unsigned)(length.base[i] - '0')
+                   : 1000;
     return family >= 0 && length.len != 0 && bits <= (family == AF_INET ? 32 : 128) &&
            !(length.len > 1 && length.base[0] == '0');
 }
@@ -244,43 +261,56 @@ static bool is_cidr(struct slice text)
 
 #define IP_PATTERN "[0-9a-fA-F:.]{2,45}"
 
-const struct field_format format_dns_label = {
-    "^" LABEL "$", "must be a lowercase RFC 1123 label: letters, digits and '-', at most 63, beginning and ending with a letter or digit",
-    is_dns_label};
+const struct field_format format_dns_label = {"^" LABEL "$",
+                                              "must be a lowercase RFC 1123 label: letters, digits and '-', "
+                                              "at most 63, beginning and ending with a letter or digit",
+                                              is_dns_label};
 const struct field_format format_dns_subdomain = {"^" SUBDOMAIN "$", "must be " SUBDOMAIN_TEXT, is_subdomain};
 const struct field_format format_dns_1035_label = {
-    "^[a-z]([-a-z0-9]*[a-z0-9])?$", "must be a DNS label: lowercase letters, digits and '-', at most 63, beginning with a letter",
+    "^[a-z]([-a-z0-9]*[a-z0-9])?$",
+    "must be a DNS label: lowercase letters, digits and '-', at most 63, beginning with a letter",
     is_dns_1035_label};
-const struct field_format format_hostname = {"^(\\*\\.)?" SUBDOMAIN "$", "must be " SUBDOMAIN_TEXT "; it may begin with \"*.\"",
-                                             is_hostname};
-const struct field_format format_precise_hostname = {"^" SUBDOMAIN "$", "must be " SUBDOMAIN_TEXT, is_subdomain};
-const struct field_format format_fqdn = {"^" SUBDOMAIN "\\.?$", "must be " SUBDOMAIN_TEXT "; it may end with '.'", is_fqdn};
+const struct field_format format_hostname = {
+    "^(\\*\\.)?" SUBDOMAIN "$", "must be " SUBDOMAIN_TEXT "; it may begin with \"*.\"", is_hostname};
+const struct field_format format_precise_hostname = {"^" SUBDOMAIN "$", "must be " SUBDOMAIN_TEXT,
+                                                     is_subdomain};
+const struct field_format format_fqdn = {"^" SUBDOMAIN "\\.?$",
+                                         "must be " SUBDOMAIN_TEXT "; it may end with '.'", is_fqdn};
 const struct field_format format_group = {"^$|^" SUBDOMAIN "$", "must be empty or " SUBDOMAIN_TEXT, is_group};
-const struct field_format format_kind = {"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$",
-                                         "must be the name of a kind: letters, digits and '-', beginning with a letter", is_kind};
-const struct field_format format_header_name = {"^[A-Za-z0-9!#$%&'*+\\-.^_\\x60|~]+$", "must be a header name (RFC 9110 token)",
-                                                is_header_name};
-const struct field_format format_header_value = {"^[!-~]+([\\t ]?[!-~]+)*$",
-                                                 "must be visible ASCII characters, with single blanks or tabs between", is_header_value};
+const struct field_format format_kind = {
+    "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$",
+    "must be the name of a kind: letters, digits and '-', beginning with a letter", is_kind};
+const struct field_format format_header_name = {"^[A-Za-z0-9!#$%&'*+\\-.^_\\x60|~]+$",
+                                                "must be a header name (RFC 9110 token)", is_header_name};
+const struct field_format format_header_value = {
+    "^[!-~]+([\\t ]?[!-~]+)*$", "must be visible ASCII characters, with single blanks or tabs between",
+    is_header_value};
 const struct field_format format_label_key = {
     "^(" SUBDOMAIN "/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$",
-    "must be letters, digits, '-', '_' and '.', at most 63, beginning and ending with a letter or digit; a DNS subdomain and '/' may precede",
+    "must be letters, digits, '-', '_' and '.', at most 63, beginning and ending with a letter or digit; a "
+    "DNS subdomain and '/' may precede",
     is_label_key};
-const struct field_format format_label_value = {
-    "^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$",
-    "must be empty or letters, digits, '-', '_' and '.', at most 63, beginning and ending with a letter or digit", is_label_value};
+const struct field_format format_label_value = {"^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$",
+                                                "must be empty or letters, digits, '-', '_' and '.', at most "
+                                                "63, beginning and ending with a letter or digit",
+                                                is_label_value};
 const struct field_format format_port_name = {
-    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "must be lowercase letters, digits and single '-', at most 15, with a letter", is_port_name};
-const struct field_format format_controller_name = {
-    "^" SUBDOMAIN "\\/[A-Za-z0-9\\/\\-._~%!$&'()*+,;=:]+$", "must be a domain, '/' and a path", is_controller_name};
-const struct field_format format_key = {"^[-._a-zA-Z0-9]+$", "must be letters, digits, '-', '_' and '.', at most 253", is_key};
-const struct field_format format_app_protocol = {
-    "^(" SUBDOMAIN "/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$", "must be a protocol name, or domain/name", is_app_protocol};
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    "must be lowercase letters, digits and single '-', at most 15, with a letter", is_port_name};
+const struct field_format format_controller_name = {"^" SUBDOMAIN "\\/[A-Za-z0-9\\/\\-._~%!$&'()*+,;=:]+$",
+                                                    "must be a domain, '/' and a path", is_controller_name};
+const struct field_format format_key = {"^[-._a-zA-Z0-9]+$",
+                                        "must be letters, digits, '-', '_' and '.', at most 253", is_key};
+const struct field_format format_app_protocol = {"^(" SUBDOMAIN
+                                                 "/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$",
+                                                 "must be a protocol name, or domain/name", is_app_protocol};
 const struct field_format format_ip = {"^" IP_PATTERN "$", "must be an IPv4 or IPv6 address", is_ip};
-const struct field_format format_cidr = {"^" IP_PATTERN "(/[0-9]{1,3})?$", "must be an IP address, or address/prefix length",
-                                         is_cidr};
+const struct field_format format_cidr = {"^" IP_PATTERN "(/[0-9]{1,3})?$",
+                                         "must be an IP address, or address/prefix length", is_cidr};
 const struct field_format format_absolute_path = {"^/", "must begin with '/'", is_absolute_path};
 const struct field_format format_url_path = {"^(\\/([-A-Za-z0-9\\/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})*)?$",
                                              "must be an absolute path of URL characters", is_url_path};
 const struct field_format format_condition_reason = {"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
                                                      "must be one word", is_condition_reason};
+const struct field_format format_request_target = {
+    "^/[!\"$-~]*$", "must be an absolute path, maybe with a query", is_request_target};

@@ -25,6 +25,7 @@ extern const struct field_format
     format_cidr,            /* IP/prefix length, or IP */
     format_absolute_path,   /* begins with "/" */
     format_url_path,        /* "" or an absolute path of RFC 3986 characters: nothing that could leave a request line */
+    format_request_target,  /* an absolute path, maybe with a query */
     format_condition_reason;
 
 #endif

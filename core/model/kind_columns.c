@@ -34,8 +34,8 @@ static void add_selected(struct strbuf *out, struct slice which, const char *res
         add_cell(out, rest, json_get_n(at, which));
     else if (at->type == JSON_ARRAY)
         JSON_FOR(item, at)
-        if (slice_is(which, "*") || slice_eq(json_slice(json_get(item, "type")), which))
-            add_cell(out, rest, item);
+    if (slice_is(which, "*") || slice_eq(json_slice(json_get(item, "type")), which))
+        add_cell(out, rest, item);
 }
 
 static void add_cell(struct strbuf *out, const char *path, const struct json *at)
@@ -77,9 +77,9 @@ static void cell_service_ports(const struct json *object, struct strbuf *out)
 {
     JSON_FOR(port, json_find(object, "spec", "ports", NULL))
     {
-        const struct json *number = json_get(port, "port");
-        if (number != NULL)
-            strbuf_addf(out, "%s%s/%s", out->len != 0 ? "," : "", number->text.base, json_str(json_get(port, "protocol"), "TCP"));
+        strbuf_addf(out, "%s%lld/%s", out->len != 0 ? "," : "",
+                    (long long)json_int_or(json_get(port, "port"), 0),
+                    json_str(json_get(port, "protocol"), "TCP"));
     }
 }
 
@@ -95,10 +95,10 @@ static void cell_backend_endpoints(const struct json *object, struct strbuf *out
     {
         const struct json *fqdn = json_get(endpoint, "fqdn"), *ip = json_get(endpoint, "ip");
         const char *host = json_str(json_get(fqdn, "hostname"), json_str(json_get(ip, "address"), NULL));
-        const struct json *port = json_get(fqdn != NULL ? fqdn : ip, "port");
+        int64_t port = json_int_or(json_get(fqdn != NULL ? fqdn : ip, "port"), 0);
         strbuf_adds(out, out->len != 0 ? "," : "");
-        if (host != NULL && port != NULL)
-            strbuf_addf(out, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port->text.base);
+        if (host != NULL)
+            strbuf_addf(out, strchr(host, ':') != NULL ? "[%s]:%lld" : "%s:%lld", host, (long long)port);
         else
             strbuf_adds(out, json_str(json_find(endpoint, "unix", "path", NULL), ""));
     }
@@ -170,8 +170,10 @@ const struct kind_column gateway_columns[] = {
 const struct kind_column http_route_columns[] = {
     {"Hostnames", "string", 0, "spec.hostnames", NULL, "Host names it is for."},
     {"Parents", "string", 0, "spec.parentRefs[*].name", NULL, "Gateways it is attached to."},
-    {"Accepted", "string", 0, "status.parents[*].conditions[Accepted].status", NULL, "Whether each parent takes it."},
-    {"Resolved", "string", 1, "status.parents[*].conditions[ResolvedRefs].status", NULL, "Whether its backends were found."},
+    {"Accepted", "string", 0, "status.parents[*].conditions[Accepted].status", NULL,
+     "Whether each parent takes it."},
+    {"Resolved", "string", 1, "status.parents[*].conditions[ResolvedRefs].status", NULL,
+     "Whether its backends were found."},
     {"Backends", "string", 1, "spec.rules[*].backendRefs[*].name", NULL, "Where requests go."},
     END,
 };
@@ -190,7 +192,8 @@ const struct kind_column backend_columns[] = {
 
 const struct kind_column traffic_policy_columns[] = {
     {"Targets", "string", 0, "spec.targetRefs[*].name", NULL, "Gateways and routes it is about."},
-    {"Accepted", "string", 0, "status.ancestors[*].conditions[Accepted].status", NULL, "Whether it has an effect."},
+    {"Accepted", "string", 0, "status.ancestors[*].conditions[Accepted].status", NULL,
+     "Whether it has an effect."},
     END,
 };
 
@@ -208,6 +211,7 @@ const struct kind_column node_columns[] = {
 const struct kind_column mesh_config_columns[] = {
     {"AccessLog", "string", 0, "spec.accessLog", NULL, "Where requests are logged."},
     {"Drain", "string", 0, "spec.drainTimeout", NULL, "How long connections may take to finish."},
-    {"TrustedProxies", "string", 1, "spec.trustedProxies", NULL, "Addresses whose forwarding headers are believed."},
+    {"TrustedProxies", "string", 1, "spec.trustedProxies", NULL,
+     "Addresses whose forwarding headers are believed."},
     END,
 };

@@ -14,8 +14,8 @@
 #define NO_NAMES ((const char *const[]){NULL})
 
 static const struct kind kinds[] = {
-#define KIND(id_, group_, version_, versions_, kind_, plural_, singular_, shorts_, categories_, scope_, status_, schema_, format_, \
-             prepare_, columns_, doc_)                                                                       \
+#define KIND(id_, group_, version_, versions_, kind_, plural_, singular_, shorts_, categories_, scope_,      \
+             status_, schema_, format_, prepare_, columns_, doc_)                                            \
     [KIND_##id_] = {.id = KIND_##id_,                                                                        \
                     .group = group_,                                                                         \
                     .version = version_,                                                                     \
@@ -56,7 +56,8 @@ bool kind_serves(const struct kind *kind, struct slice version)
 const struct kind *kind_find(struct slice group, struct slice version, struct slice name)
 {
     for (size_t i = 0; i < KIND_COUNT; ++i)
-        if (slice_is(group, kinds[i].group) && slice_is(name, kinds[i].kind) && kind_serves(&kinds[i], version))
+        if (slice_is(group, kinds[i].group) && slice_is(name, kinds[i].kind) &&
+            kind_serves(&kinds[i], version))
             return &kinds[i];
     return NULL;
 }
@@ -64,7 +65,8 @@ const struct kind *kind_find(struct slice group, struct slice version, struct sl
 const struct kind *kind_find_plural(struct slice group, struct slice version, struct slice plural)
 {
     for (size_t i = 0; i < KIND_COUNT; ++i)
-        if (slice_is(group, kinds[i].group) && slice_is(plural, kinds[i].plural) && kind_serves(&kinds[i], version))
+        if (slice_is(group, kinds[i].group) && slice_is(plural, kinds[i].plural) &&
+            kind_serves(&kinds[i], version))
             return &kinds[i];
     return NULL;
 }
@@ -93,7 +95,8 @@ static bool is_of_group(const struct kind *kind, struct slice suffix)
         return true;
     if (!kind_serves(kind, slice_make(suffix.base, len)))
         return false;
-    return dot != NULL ? is_spelled(slice_make(dot + 1, suffix.len - len - 1), kind->group) : kind->group[0] == '\0';
+    return dot != NULL ? is_spelled(slice_make(dot + 1, suffix.len - len - 1), kind->group)
+                       : kind->group[0] == '\0';
 }
 
 const struct kind *kind_find_name(struct slice name)
@@ -118,7 +121,8 @@ static void split_api_version(struct slice text, struct slice *ret_group, struct
 
 const struct kind *kind_of(const struct json *object, struct err *err)
 {
-    struct slice api_version = json_slice(json_get(object, "apiVersion")), name = json_slice(json_get(object, "kind"));
+    struct slice api_version = json_slice(json_get(object, "apiVersion")),
+                 name = json_slice(json_get(object, "kind"));
     struct slice group, version;
     if (api_version.len == 0 || name.len == 0) {
         (void)err_set(err, ERR_INVALID, "%s: Required value", api_version.len == 0 ? "apiVersion" : "kind");
@@ -127,7 +131,8 @@ const struct kind *kind_of(const struct json *object, struct err *err)
     split_api_version(api_version, &group, &version);
     const struct kind *kind = kind_find(group, version, name);
     if (kind == NULL)
-        (void)err_set(err, ERR_NOT_FOUND, "no matches for kind \"%s\" in version \"%s\"", name.base, api_version.base);
+        (void)err_set(err, ERR_NOT_FOUND, "no matches for kind \"%s\" in version \"%s\"", name.base,
+                      api_version.base);
     return kind;
 }
 
@@ -156,21 +161,24 @@ static void check_generate_name(const struct kind *kind, struct slice prefix, st
 {
     struct slice name = slice_of(arena_printf(report->arena, "%sa", prefix.base));
     if (!kind->name_format->matches(name))
-        field_report_add(report, FIELD_INVALID, "metadata.generateName", "\"%s\": %s", prefix.base, kind->name_format->message);
+        field_report_add(report, FIELD_INVALID, "metadata.generateName", "\"%s\": %s", prefix.base,
+                         kind->name_format->message);
 }
 
 static void check_name(const struct kind *kind, const struct obj_meta *meta, struct field_report *report)
 {
     if (meta->name.len != 0) {
         if (!kind->name_format->matches(meta->name))
-            field_report_add(report, FIELD_INVALID, "metadata.name", "\"%s\": %s", meta->name.base, kind->name_format->message);
+            field_report_add(report, FIELD_INVALID, "metadata.name", "\"%s\": %s", meta->name.base,
+                             kind->name_format->message);
     } else if (meta->generate_name.len != 0)
         check_generate_name(kind, meta->generate_name, report);
     else
         field_report_add(report, FIELD_REQUIRED, "metadata.name", "name or generateName is required");
 }
 
-static void check_namespace(const struct kind *kind, const struct obj_meta *meta, struct slice ns, struct field_report *report)
+static void check_namespace(const struct kind *kind, const struct obj_meta *meta, struct slice ns,
+                            struct field_report *report)
 {
     if (!kind->is_namespaced) {
         if (meta->ns.len != 0)
@@ -178,10 +186,12 @@ static void check_namespace(const struct kind *kind, const struct obj_meta *meta
     } else if (meta->ns.len == 0)
         field_report_add(report, FIELD_REQUIRED, "metadata.namespace", "%s", "");
     else if (!format_dns_label.matches(meta->ns))
-        field_report_add(report, FIELD_INVALID, "metadata.namespace", "\"%s\": %s", meta->ns.base, format_dns_label.message);
+        field_report_add(report, FIELD_INVALID, "metadata.namespace", "\"%s\": %s", meta->ns.base,
+                         format_dns_label.message);
     else if (ns.base != NULL && !slice_eq(ns, meta->ns))
-        field_report_add(report, FIELD_INVALID, "metadata.namespace", "\"%s\": does not match the namespace of the request, \"%.*s\"",
-                         meta->ns.base, (int)ns.len, ns.base);
+        field_report_add(report, FIELD_INVALID, "metadata.namespace",
+                         "\"%s\": does not match the namespace of the request, \"%.*s\"", meta->ns.base,
+                         (int)ns.len, ns.base);
 }
 
 static void fill_namespace(const struct kind *kind, struct json *object, struct slice ns, struct arena *arena)
@@ -192,8 +202,8 @@ static void fill_namespace(const struct kind *kind, struct json *object, struct 
         (void)json_set_n(arena, meta, SLICE("namespace"), json_new_string(arena, ns));
 }
 
-void *kind_decode(const struct kind *kind, struct json *object, struct slice ns, const struct field_options *options,
-                  struct arena *arena, struct field_report *report)
+void *kind_decode(const struct kind *kind, struct json *object, struct slice ns,
+                  const struct field_options *options, struct arena *arena, struct field_report *report)
 {
     if (object->type == JSON_OBJECT && kind->prepare != NULL)
         kind->prepare(object, arena);
@@ -220,10 +230,12 @@ static void check_contents_update(const struct json *old, const struct json *new
         return;
     for (size_t i = 0; i < ARRAY_LEN(members); ++i)
         if (!json_equal(json_get(old, members[i]), json_get(new, members[i])))
-            field_report_add(report, FIELD_FORBIDDEN, members[i], "field is immutable when `immutable` is set");
+            field_report_add(report, FIELD_FORBIDDEN, members[i],
+                             "field is immutable when `immutable` is set");
 }
 
-void kind_check_update(const struct kind *kind, const struct json *old, const struct json *new, struct field_report *report)
+void kind_check_update(const struct kind *kind, const struct json *old, const struct json *new,
+                       struct field_report *report)
 {
     if (!json_equal(json_find(old, "metadata", "name", NULL), json_find(new, "metadata", "name", NULL)))
         field_report_add(report, FIELD_INVALID, "metadata.name", "field is immutable");
@@ -234,10 +246,12 @@ void kind_check_update(const struct kind *kind, const struct json *old, const st
 
 /* ---- description ---- */
 
-struct json *kind_openapi(const struct kind *kind, const char *version, const char *ref_prefix, struct arena *arena)
+struct json *kind_openapi(const struct kind *kind, const char *version, const char *ref_prefix,
+                          struct arena *arena)
 {
     struct json *out = field_openapi_definition(kind->schema, ref_prefix, arena);
-    struct json *list = json_set_n(arena, out, SLICE("x-kubernetes-group-version-kind"), json_new_array(arena));
+    struct json *list =
+        json_set_n(arena, out, SLICE("x-kubernetes-group-version-kind"), json_new_array(arena));
     struct json *gvk = json_push(list, json_new_object(arena));
     (void)json_set_str(arena, gvk, "group", kind->group);
     (void)json_set_str(arena, gvk, "version", version);

@@ -1,7 +1,8 @@
 /* A compiled document as structs: each resource is read by its table, then names become pointers.
  *
- * Order: certificates and clusters first (others point at them), then endpoints, listeners, routes. Everything is copied
- * into the snapshot's arena, so that neither the document nor the trees it was read from have to live on. */
+ * Order: certificates and clusters first (others point at them), then endpoints, listeners, routes.
+ * Everything is copied into the snapshot's arena, so that neither the document nor the trees it was read from
+ * have to live on. */
 #include "core/model/snapshot.h"
 
 #include "core/model/snapshot_tables.h"
@@ -11,14 +12,15 @@ enum { ARENA_CHUNK = 64 * 1024 };
 struct build {
     struct cfg_snapshot *snapshot;
     struct hashmap certificates, listeners; /* by name */
-    const struct cfg_resource *resource;    /* the one being read: for errors */
+    const struct cfg_resource *resource; /* the one being read: for errors */
     struct err *err;
 };
 
 static int fail(struct build *b, const char *what, struct slice name)
 {
-    return err_set(b->err, ERR_INVALID, "%.*s '%.*s': %s '%.*s'", (int)b->resource->kind.len, b->resource->kind.base,
-                   (int)b->resource->name.len, b->resource->name.base, what, (int)name.len, name.base);
+    return err_set(b->err, ERR_INVALID, "%.*s '%.*s': %s '%.*s'", (int)b->resource->kind.len,
+                   b->resource->kind.base, (int)b->resource->name.len, b->resource->name.base, what,
+                   (int)name.len, name.base);
 }
 
 static struct slice copy_slice(struct arena *arena, struct slice text)
@@ -73,8 +75,8 @@ static struct slice endpoint_key(struct arena *arena, const struct cfg_endpoint 
     bool is_v6 = memchr(endpoint->host.base, ':', endpoint->host.len) != NULL;
     if (endpoint->port == 0)
         return endpoint->host;
-    return slice_of(arena_printf(arena, is_v6 ? "[%.*s]:%u" : "%.*s:%u", (int)endpoint->host.len, endpoint->host.base,
-                                 endpoint->port));
+    return slice_of(arena_printf(arena, is_v6 ? "[%.*s]:%u" : "%.*s:%u", (int)endpoint->host.len,
+                                 endpoint->host.base, endpoint->port));
 }
 
 static int add_endpoints(struct build *b)
@@ -112,7 +114,8 @@ static int compare_servers(const void *left, const void *right)
 static int link_certificates(struct build *b, struct cfg_server *server, const struct wire_server *wire)
 {
     server->num_certificates = wire->num_certificates;
-    server->certificates = arena_alloc(b->snapshot->arena, wire->num_certificates * sizeof(*server->certificates));
+    server->certificates =
+        arena_alloc(b->snapshot->arena, wire->num_certificates * sizeof(*server->certificates));
     for (uint32_t i = 0; i < wire->num_certificates; ++i) {
         struct slice name = wire->certificates[i];
         server->certificates[i] = hashmap_get(&b->certificates, name.base, name.len);
@@ -160,7 +163,8 @@ static int add_listener(struct build *b)
 
 static int check_attachment(struct build *b, const struct cfg_attachment *attachment)
 {
-    const struct cfg_listener *listener = hashmap_get(&b->listeners, attachment->listener.base, attachment->listener.len);
+    const struct cfg_listener *listener =
+        hashmap_get(&b->listeners, attachment->listener.base, attachment->listener.len);
     if (listener == NULL)
         return fail(b, "no listener", attachment->listener);
     for (uint32_t i = 0; i < listener->num_servers; ++i)
@@ -212,9 +216,10 @@ static int set_settings(struct build *b)
 static const struct {
     const char *kind;
     int (*add)(struct build *b);
-} kinds[] = { /* in the order in which they may refer to each other */
-    {"settings", set_settings}, {"certificate", add_certificate}, {"cluster", add_cluster},
-    {"endpoints", add_endpoints}, {"listener", add_listener},      {"route", add_route},
+} kinds[] = {
+    /* in the order in which they may refer to each other */
+    {"settings", set_settings},   {"certificate", add_certificate}, {"cluster", add_cluster},
+    {"endpoints", add_endpoints}, {"listener", add_listener},       {"route", add_route},
 };
 
 /* Resources are sorted by kind: where those of `kind` begin, and how many there are. */
@@ -236,7 +241,8 @@ static int check_kinds(const struct cfg_document *doc, struct err *err)
             ++at;
         if (at == ARRAY_LEN(kinds))
             return err_set(err, ERR_INVALID, "'%.*s': unknown kind '%.*s'", (int)doc->resources[i].name.len,
-                           doc->resources[i].name.base, (int)doc->resources[i].kind.len, doc->resources[i].kind.base);
+                           doc->resources[i].name.base, (int)doc->resources[i].kind.len,
+                           doc->resources[i].kind.base);
     }
     return 0;
 }
@@ -245,10 +251,14 @@ static int check_kinds(const struct cfg_document *doc, struct err *err)
 static void make_arrays(struct cfg_snapshot *snapshot, const struct cfg_document *doc)
 {
     uint32_t first;
-    snapshot->certificates = arena_zalloc(snapshot->arena, find_range(doc, "certificate", &first) * sizeof(*snapshot->certificates));
-    snapshot->clusters = arena_zalloc(snapshot->arena, find_range(doc, "cluster", &first) * sizeof(*snapshot->clusters));
-    snapshot->listeners = arena_zalloc(snapshot->arena, find_range(doc, "listener", &first) * sizeof(*snapshot->listeners));
-    snapshot->routes = arena_zalloc(snapshot->arena, find_range(doc, "route", &first) * sizeof(*snapshot->routes));
+    snapshot->certificates = arena_zalloc(snapshot->arena, find_range(doc, "certificate", &first) *
+                                                               sizeof(*snapshot->certificates));
+    snapshot->clusters =
+        arena_zalloc(snapshot->arena, find_range(doc, "cluster", &first) * sizeof(*snapshot->clusters));
+    snapshot->listeners =
+        arena_zalloc(snapshot->arena, find_range(doc, "listener", &first) * sizeof(*snapshot->listeners));
+    snapshot->routes =
+        arena_zalloc(snapshot->arena, find_range(doc, "route", &first) * sizeof(*snapshot->routes));
 }
 
 static int add_kind(struct build *b, const struct cfg_document *doc, size_t kind)
@@ -279,7 +289,8 @@ struct cfg_snapshot *cfg_snapshot_decode(const struct cfg_document *doc, struct 
 {
     if (check_kinds(doc, err) != 0)
         return NULL;
-    struct build b = {.snapshot = new_snapshot(doc), .certificates = HASHMAP_INIT, .listeners = HASHMAP_INIT, .err = err};
+    struct build b = {
+        .snapshot = new_snapshot(doc), .certificates = HASHMAP_INIT, .listeners = HASHMAP_INIT, .err = err};
     int result = 0;
     for (size_t i = 0; result == 0 && i < ARRAY_LEN(kinds); ++i)
         result = add_kind(&b, doc, i);

@@ -33,7 +33,8 @@ static void check_path_form(struct field_ctx *ctx, const void *object)
         return;
     if (match->path.len == 0 || match->path.base[0] != '/')
         field_refuse(ctx, FIELD_INVALID, "path", "must begin with '/'");
-    else if (match->path_kind == CFG_MATCH_PREFIX && match->path.len > 1 && slice_ends(match->path, SLICE("/")))
+    else if (match->path_kind == CFG_MATCH_PREFIX && match->path.len > 1 &&
+             slice_ends(match->path, SLICE("/")))
         field_refuse(ctx, FIELD_INVALID, "path", "a prefix must not end with '/'");
 }
 
@@ -45,7 +46,8 @@ static const struct field match_fields[] = {
     {"headers", FIELD_LIST, LIST_AT(headers), .item = FIELD_OBJECT, .schema = &value_match_schema},
     {"queries", FIELD_LIST, LIST_AT(queries), .item = FIELD_OBJECT, .schema = &value_match_schema},
 };
-static const struct field_schema match_schema = FIELD_SCHEMA(match_fields, .checks = FIELD_CHECKS(check_path_form));
+static const struct field_schema match_schema =
+    FIELD_SCHEMA(match_fields, .checks = FIELD_CHECKS(check_path_form));
 #undef T
 
 /* ---- filters ---- */
@@ -168,7 +170,8 @@ static const struct field listener_fields[] = {
     {"address", FIELD_STRING, AT(listener.address), .max = 45, .def = ""},
     {"port", FIELD_U16, AT(listener.port), FIELD_NEEDED, .min = 1, .max = 65535},
     {"protocol", FIELD_ENUM, AT(listener.protocol), .names = FIELD_NAMES("http", "https"), .def = "http"},
-    {"servers", FIELD_LIST, LIST_AT(servers), .flags = FIELD_NEEDED, .item = FIELD_OBJECT, .schema = &server_schema},
+    {"servers", FIELD_LIST, LIST_AT(servers), .flags = FIELD_NEEDED, .item = FIELD_OBJECT,
+     .schema = &server_schema},
 };
 const struct field_schema snapshot_listener_schema = FIELD_SCHEMA(listener_fields);
 #undef T
@@ -185,7 +188,8 @@ static const struct field health_check_fields[] = {
     {"path", FIELD_STRING, AT(path), .min = 1, .def = "/"},
     {"host", FIELD_STRING, AT(host), .max = 253},
     {"grpcService", FIELD_STRING, AT(grpc_service), .def = ""},
-    {"expectedStatuses", FIELD_LIST, LIST_AT(expected_statuses), .item = FIELD_U16, .item_min = 100, .item_max = 599},
+    {"expectedStatuses", FIELD_LIST, LIST_AT(expected_statuses), .item = FIELD_U16, .item_min = 100,
+     .item_max = 599},
 };
 static const struct field_schema health_check_schema = FIELD_SCHEMA(health_check_fields);
 #undef T
@@ -194,7 +198,8 @@ static const struct field_schema health_check_schema = FIELD_SCHEMA(health_check
 static const struct field cluster_fields[] = {
     {"host", FIELD_STRING, AT(host), FIELD_NEEDED},
     {"protocol", FIELD_ENUM, AT(protocol), .names = FIELD_NAMES("http1", "h2c", "ws"), .def = "http1"},
-    {"lb", FIELD_ENUM, AT(lb), .names = FIELD_NAMES("leastRequest", "roundRobin", "random"), .def = "leastRequest"},
+    {"lb", FIELD_ENUM, AT(lb), .names = FIELD_NAMES("leastRequest", "roundRobin", "random"),
+     .def = "leastRequest"},
     {"check", FIELD_OBJECT, AT(check), .schema = &health_check_schema},
     {"connectTimeoutMs", FIELD_U32, AT(connect_timeout_ms), .min = 1, .def = "5000"},
     {"firstByteTimeoutMs", FIELD_U32, AT(first_byte_timeout_ms), .def = "30000"},
@@ -226,7 +231,8 @@ static const struct field_schema endpoint_schema =
 
 #define T struct wire_endpoints
 static const struct field endpoints_fields[] = {
-    {"endpoints", FIELD_LIST, LIST_AT(endpoints), .flags = FIELD_NEEDED, .item = FIELD_OBJECT, .schema = &endpoint_schema},
+    {"endpoints", FIELD_LIST, LIST_AT(endpoints), .flags = FIELD_NEEDED, .item = FIELD_OBJECT,
+     .schema = &endpoint_schema},
 };
 const struct field_schema snapshot_endpoints_schema = FIELD_SCHEMA(endpoints_fields);
 #undef T

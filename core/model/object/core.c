@@ -9,8 +9,8 @@ enum { CONTENT_MAX = 1024 * 1024 }; /* of Secrets and ConfigMaps, as in Kubernet
 
 #define T struct obj_namespace_spec
 static const struct field namespace_spec_fields[] = {
-    {"finalizers", FIELD_LIST, LIST_AT(finalizers), .item = FIELD_STRING, .max = 1, .names = FIELD_NAMES("kubernetes"),
-     .doc = "Has no effect."},
+    {"finalizers", FIELD_LIST, LIST_AT(finalizers), .item = FIELD_STRING, .max = 1,
+     .names = FIELD_NAMES("kubernetes"), .doc = "Has no effect."},
 };
 static const struct field_schema namespace_spec_schema = FIELD_SCHEMA(namespace_spec_fields);
 #undef T
@@ -42,9 +42,10 @@ void obj_namespace_prepare(struct json *object, struct arena *arena)
 static const struct field service_port_fields[] = {
     {"name", FIELD_STRING, AT(name), .max = 63, .format = &format_dns_label,
      .doc = "Name of the port, unique in the Service; needed when there are several."},
-    {"protocol", FIELD_STRING, AT(protocol), .names = FIELD_NAMES("TCP"), .refused = FIELD_NAMES("UDP", "SCTP"), .def = "TCP",
-     .doc = "Protocol of the port."},
-    {"port", FIELD_I32, AT(port), FIELD_NEEDED, .min = 1, .max = 65535, .doc = "Number that routes refer to."},
+    {"protocol", FIELD_STRING, AT(protocol), .names = FIELD_NAMES("TCP"),
+     .refused = FIELD_NAMES("UDP", "SCTP"), .def = "TCP", .doc = "Protocol of the port."},
+    {"port", FIELD_I32, AT(port), FIELD_NEEDED, .min = 1, .max = 65535,
+     .doc = "Number that routes refer to."},
     {"targetPort", FIELD_INT_OR_STRING, AT(target_port), HAS(has_target_port), .min = 1, .max = 65535,
      .doc = "Number, or name of a port of the EndpointSlices; absent: the same as port."},
     {"appProtocol", FIELD_STRING, AT(app_protocol), .max = 253, .format = &format_app_protocol,
@@ -62,7 +63,8 @@ static void check_ports_are_named(struct field_ctx *ctx, const void *object)
             field_refuse(ctx, FIELD_REQUIRED, field_at(ctx, "ports[%u].name", i), "%s", "");
         for (uint32_t j = 0; j < i; ++j)
             if (spec->ports[i].name.len != 0 && slice_eq(spec->ports[i].name, spec->ports[j].name))
-                field_refuse(ctx, FIELD_DUPLICATE, field_at(ctx, "ports[%u].name", i), "\"%s\"", spec->ports[i].name.base);
+                field_refuse(ctx, FIELD_DUPLICATE, field_at(ctx, "ports[%u].name", i), "\"%s\"",
+                             spec->ports[i].name.base);
     }
 }
 
@@ -78,7 +80,8 @@ static void check_ports_or_external_name(struct field_ctx *ctx, const void *obje
         field_refuse(ctx, FIELD_REQUIRED, "ports", "%s", "");
 }
 
-/* Members whose only served value is Kubernetes' default are taken with that value: manifests from clusters say them. */
+/* Members whose only served value is Kubernetes' default are taken with that value: manifests from clusters
+ * say them. */
 #define FIXED .flags = FIELD_UNSTORED
 
 #define T struct obj_service_spec
@@ -88,15 +91,20 @@ static const struct field service_spec_fields[] = {
      .doc = "ClusterIP: endpoints from EndpointSlices; ExternalName: one DNS name."},
     {"selector", FIELD_MAP, AT(selector), .item = FIELD_STRING, .max = 64, .key_format = &format_label_key,
      .format = &format_label_value, .doc = "Labels of the workloads that are its endpoints."},
-    {"ports", FIELD_LIST, LIST_AT(ports), .item = FIELD_OBJECT, .schema = &service_port_schema, .max = 100, .list_key = "port,protocol", .merge_key = "port",
-     .doc = "Ports that routes may refer to."},
+    {"ports", FIELD_LIST, LIST_AT(ports), .item = FIELD_OBJECT, .schema = &service_port_schema, .max = 100,
+     .list_key = "port,protocol", .merge_key = "port", .doc = "Ports that routes may refer to."},
     {"externalName", FIELD_STRING, AT(external_name), .min = 1, .max = 253, .format = &format_fqdn,
      .doc = "DNS name behind a Service of type ExternalName."},
-    {"publishNotReadyAddresses", FIELD_BOOL, AT(publish_not_ready), .doc = "Also send requests to endpoints that are not ready."},
-    {"clusterIP", FIELD_STRING, FIXED, .names = FIELD_NAMES("None", ""), .doc = "There are no virtual addresses: None, or absent."},
-    {"sessionAffinity", FIELD_STRING, FIXED, .names = FIELD_NAMES("None"), .refused = FIELD_NAMES("ClientIP"), .doc = "None."},
-    {"internalTrafficPolicy", FIELD_STRING, FIXED, .names = FIELD_NAMES("Cluster"), .refused = FIELD_NAMES("Local"), .doc = "Cluster."},
-    {"ipFamilyPolicy", FIELD_STRING, FIXED, .names = FIELD_NAMES("SingleStack", "PreferDualStack", "RequireDualStack"),
+    {"publishNotReadyAddresses", FIELD_BOOL, AT(publish_not_ready),
+     .doc = "Also send requests to endpoints that are not ready."},
+    {"clusterIP", FIELD_STRING, FIXED, .names = FIELD_NAMES("None", ""),
+     .doc = "There are no virtual addresses: None, or absent."},
+    {"sessionAffinity", FIELD_STRING, FIXED, .names = FIELD_NAMES("None"), .refused = FIELD_NAMES("ClientIP"),
+     .doc = "None."},
+    {"internalTrafficPolicy", FIELD_STRING, FIXED, .names = FIELD_NAMES("Cluster"),
+     .refused = FIELD_NAMES("Local"), .doc = "Cluster."},
+    {"ipFamilyPolicy", FIELD_STRING, FIXED,
+     .names = FIELD_NAMES("SingleStack", "PreferDualStack", "RequireDualStack"),
      .doc = "Has no effect: EndpointSlices name their addresses."},
     {"ipFamilies", FIELD_LIST, FIXED, .item = FIELD_STRING, .max = 2, .names = FIELD_NAMES("IPv4", "IPv6"),
      .doc = "Has no effect: EndpointSlices name their addresses."},
@@ -111,8 +119,8 @@ static const struct field service_spec_fields[] = {
     {"sessionAffinityConfig", FIELD_RAW, .flags = FIELD_UNSUPPORTED},
     {"trafficDistribution", FIELD_STRING, .flags = FIELD_UNSUPPORTED},
 };
-static const struct field_schema service_spec_schema =
-    FIELD_SCHEMA(service_spec_fields, .checks = FIELD_CHECKS(check_ports_are_named, check_ports_or_external_name));
+static const struct field_schema service_spec_schema = FIELD_SCHEMA(
+    service_spec_fields, .checks = FIELD_CHECKS(check_ports_are_named, check_ports_or_external_name));
 #undef T
 
 #define T struct obj_service
@@ -137,11 +145,14 @@ static const struct field endpoint_conditions_fields[] = {
 static const struct field_schema endpoint_conditions_schema = FIELD_SCHEMA(endpoint_conditions_fields);
 
 static const struct field endpoint_fields[] = {
-    {"addresses", FIELD_LIST, LIST_AT(addresses), .flags = FIELD_NEEDED | FIELD_SET, .item = FIELD_STRING, .min = 1, .max = 100,
-     .item_min = 1, .item_max = 253, .doc = "Addresses of the endpoint, all the same to a client."},
+    {"addresses", FIELD_LIST, LIST_AT(addresses), .flags = FIELD_NEEDED | FIELD_SET, .item = FIELD_STRING,
+     .min = 1, .max = 100, .item_min = 1, .item_max = 253,
+     .doc = "Addresses of the endpoint, all the same to a client."},
     {"conditions", FIELD_OBJECT, .schema = &endpoint_conditions_schema, .doc = "State of the endpoint."},
-    {"hostname", FIELD_STRING, AT(hostname), .min = 1, .max = 63, .format = &format_dns_label, .doc = "Host name of the endpoint."},
-    {"nodeName", FIELD_STRING, AT(node_name), .min = 1, .max = 253, .format = &format_dns_subdomain, .doc = "Host it runs on."},
+    {"hostname", FIELD_STRING, AT(hostname), .min = 1, .max = 63, .format = &format_dns_label,
+     .doc = "Host name of the endpoint."},
+    {"nodeName", FIELD_STRING, AT(node_name), .min = 1, .max = 253, .format = &format_dns_subdomain,
+     .doc = "Host it runs on."},
     {"zone", FIELD_STRING, AT(zone), .max = 253, .doc = "Zone it runs in."},
     {"targetRef", FIELD_RAW, .flags = FIELD_UNSTORED, .doc = "What the endpoint is; has no effect."},
     {"hints", FIELD_RAW, .flags = FIELD_UNSUPPORTED},
@@ -152,11 +163,13 @@ static const struct field_schema endpoint_schema = FIELD_SCHEMA(endpoint_fields)
 
 #define T struct obj_endpoint_port
 static const struct field endpoint_port_fields[] = {
-    {"name", FIELD_STRING, AT(name), .max = 63, .def = "", .doc = "Name of the port: that of the Service's port it stands for."},
-    {"protocol", FIELD_STRING, AT(protocol), .names = FIELD_NAMES("TCP"), .refused = FIELD_NAMES("UDP", "SCTP"), .def = "TCP",
-     .doc = "Protocol of the port."},
+    {"name", FIELD_STRING, AT(name), .max = 63, .def = "",
+     .doc = "Name of the port: that of the Service's port it stands for."},
+    {"protocol", FIELD_STRING, AT(protocol), .names = FIELD_NAMES("TCP"),
+     .refused = FIELD_NAMES("UDP", "SCTP"), .def = "TCP", .doc = "Protocol of the port."},
     {"port", FIELD_I32, AT(port), HAS(has_port), .min = 1, .max = 65535, .doc = "Number of the port."},
-    {"appProtocol", FIELD_STRING, AT(app_protocol), .max = 253, .format = &format_app_protocol, .doc = "What is spoken there."},
+    {"appProtocol", FIELD_STRING, AT(app_protocol), .max = 253, .format = &format_app_protocol,
+     .doc = "What is spoken there."},
 };
 static const struct field_schema endpoint_port_schema = FIELD_SCHEMA(endpoint_port_fields);
 #undef T
@@ -182,19 +195,20 @@ static void check_addresses_fit_type(struct field_ctx *ctx, const void *object)
     for (uint32_t i = 0; i < slice->num_endpoints; ++i)
         for (uint32_t j = 0; j < slice->endpoints[i].num_addresses; ++j)
             if (!fits_address_type(slice->address_type, slice->endpoints[i].addresses[j]))
-                field_refuse(ctx, FIELD_INVALID, field_at(ctx, "endpoints[%u].addresses[%u]", i, j), "\"%s\": must be %s",
-                             slice->endpoints[i].addresses[j].base, types[slice->address_type]);
+                field_refuse(ctx, FIELD_INVALID, field_at(ctx, "endpoints[%u].addresses[%u]", i, j),
+                             "\"%s\": must be %s", slice->endpoints[i].addresses[j].base,
+                             types[slice->address_type]);
 }
 
 #define T struct obj_endpoint_slice
 static const struct field endpoint_slice_fields[] = {
     OBJ_HEAD_FIELDS,
-    {"addressType", FIELD_ENUM, AT(address_type), FIELD_NEEDED | FIELD_IMMUTABLE, .names = FIELD_NAMES("IPv4", "IPv6", "FQDN"),
-     .doc = "Kind of all its addresses."},
-    {"endpoints", FIELD_LIST, LIST_AT(endpoints), .item = FIELD_OBJECT, .schema = &endpoint_schema, .max = 1000,
-     .doc = "The endpoints."},
-    {"ports", FIELD_LIST, LIST_AT(ports), .item = FIELD_OBJECT, .schema = &endpoint_port_schema, .max = 100, .list_key = "name",
-     .doc = "Ports that each endpoint has."},
+    {"addressType", FIELD_ENUM, AT(address_type), FIELD_NEEDED | FIELD_IMMUTABLE,
+     .names = FIELD_NAMES("IPv4", "IPv6", "FQDN"), .doc = "Kind of all its addresses."},
+    {"endpoints", FIELD_LIST, LIST_AT(endpoints), .item = FIELD_OBJECT, .schema = &endpoint_schema,
+     .max = 1000, .doc = "The endpoints."},
+    {"ports", FIELD_LIST, LIST_AT(ports), .item = FIELD_OBJECT, .schema = &endpoint_port_schema, .max = 100,
+     .list_key = "name", .doc = "Ports that each endpoint has."},
 };
 const struct field_schema obj_endpoint_slice_schema =
     FIELD_SCHEMA(endpoint_slice_fields, .checks = FIELD_CHECKS(check_addresses_fit_type),
@@ -214,7 +228,8 @@ static void move_member(struct json *data, struct json *member, struct arena *ar
 void obj_secret_prepare(struct json *object, struct arena *arena)
 {
     struct json *strings = json_get(object, "stringData"), *data = json_get(object, "data");
-    if (strings == NULL || strings->type != JSON_OBJECT || (data != NULL && data->type != JSON_OBJECT && data->type != JSON_NULL))
+    if (strings == NULL || strings->type != JSON_OBJECT ||
+        (data != NULL && data->type != JSON_OBJECT && data->type != JSON_NULL))
         return; /* the table says what is wrong */
     JSON_FOR(member, strings)
     if (member->type != JSON_STRING)
@@ -270,14 +285,15 @@ static const struct field secret_fields[] = {
     OBJ_HEAD_FIELDS,
     {"type", FIELD_STRING, AT(type), FIELD_IMMUTABLE, .min = 1, .max = 253, .def = OBJ_SECRET_OPAQUE,
      .doc = "Opaque, or kubernetes.io/tls: then data has tls.crt and tls.key."},
-    {"data", FIELD_MAP, AT(data), FIELD_SECRET, .item = FIELD_BYTES, .key_format = &format_key, .doc = "Contents, base64."},
-    {"stringData", FIELD_MAP, AT(string_data), FIELD_SECRET | FIELD_WRITE_ONLY, .item = FIELD_STRING, .key_format = &format_key,
-     .doc = "Contents as text, for writing only: goes into data."},
+    {"data", FIELD_MAP, AT(data), FIELD_SECRET, .item = FIELD_BYTES, .key_format = &format_key,
+     .doc = "Contents, base64."},
+    {"stringData", FIELD_MAP, AT(string_data), FIELD_SECRET | FIELD_WRITE_ONLY, .item = FIELD_STRING,
+     .key_format = &format_key, .doc = "Contents as text, for writing only: goes into data."},
     {"immutable", FIELD_BOOL, AT(is_immutable), .doc = "Contents may not change any more."},
 };
-const struct field_schema obj_secret_schema = FIELD_SCHEMA(
-    secret_fields, .checks = FIELD_CHECKS(check_secret_size, check_tls_has_certificate_and_key),
-    .doc = "Certificates with their keys, and other secrets.");
+const struct field_schema obj_secret_schema =
+    FIELD_SCHEMA(secret_fields, .checks = FIELD_CHECKS(check_secret_size, check_tls_has_certificate_and_key),
+                 .doc = "Certificates with their keys, and other secrets.");
 #undef T
 
 /* ---- ConfigMap ---- */
@@ -294,14 +310,16 @@ static void check_keys_are_in_one_map(struct field_ctx *ctx, const void *object)
     const struct obj_config_map *map = object;
     for (uint32_t i = 0; i < map->binary_data.num; ++i)
         if (obj_map_get_n(&map->data, map->binary_data.pairs[i].name).base != NULL)
-            field_refuse(ctx, FIELD_DUPLICATE, "binaryData", "\"%s\": is in data too", map->binary_data.pairs[i].name.base);
+            field_refuse(ctx, FIELD_DUPLICATE, "binaryData", "\"%s\": is in data too",
+                         map->binary_data.pairs[i].name.base);
 }
 
 #define T struct obj_config_map
 static const struct field config_map_fields[] = {
     OBJ_HEAD_FIELDS,
     {"data", FIELD_MAP, AT(data), .item = FIELD_STRING, .key_format = &format_key, .doc = "Texts."},
-    {"binaryData", FIELD_MAP, AT(binary_data), .item = FIELD_BYTES, .key_format = &format_key, .doc = "Bytes, base64."},
+    {"binaryData", FIELD_MAP, AT(binary_data), .item = FIELD_BYTES, .key_format = &format_key,
+     .doc = "Bytes, base64."},
     {"immutable", FIELD_BOOL, AT(is_immutable), .doc = "Contents may not change any more."},
 };
 const struct field_schema obj_config_map_schema =

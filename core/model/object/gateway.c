@@ -6,8 +6,9 @@
 
 #define T struct obj_gateway_class_spec
 static const struct field gateway_class_spec_fields[] = {
-    {"controllerName", FIELD_STRING, AT(controller_name), FIELD_NEEDED | FIELD_IMMUTABLE, .min = 1, .max = 253,
-     .format = &format_controller_name, .doc = "Who serves Gateways of this class. This one is " OBJ_CONTROLLER_NAME "."},
+    {"controllerName", FIELD_STRING, AT(controller_name), FIELD_NEEDED | FIELD_IMMUTABLE, .min = 1,
+     .max = 253, .format = &format_controller_name,
+     .doc = "Who serves Gateways of this class. This one is " OBJ_CONTROLLER_NAME "."},
     {"description", FIELD_STRING, AT(description), .max = 64, .doc = "What the class is for."},
     {"parametersRef", FIELD_RAW, .flags = FIELD_UNSUPPORTED},
 };
@@ -17,7 +18,8 @@ static const struct field_schema gateway_class_spec_schema = FIELD_SCHEMA(gatewa
 #define T struct obj_gateway_class
 static const struct field gateway_class_fields[] = {
     OBJ_HEAD_FIELDS,
-    {"spec", FIELD_OBJECT, AT(spec), FIELD_NEEDED, .schema = &gateway_class_spec_schema, .doc = "What is wanted."},
+    {"spec", FIELD_OBJECT, AT(spec), FIELD_NEEDED, .schema = &gateway_class_spec_schema,
+     .doc = "What is wanted."},
     OBJ_STATUS_FIELD(&obj_conditions_status_schema),
 };
 const struct field_schema obj_gateway_class_schema =
@@ -43,27 +45,31 @@ static void check_options_are_known(struct field_ctx *ctx, const void *object)
         if (!slice_is(name, OBJ_TLS_MIN_VERSION))
             field_refuse(ctx, FIELD_NOT_SERVED, at, "not supported");
         else if (!slice_is(value, "1.2") && !slice_is(value, "1.3"))
-            field_refuse(ctx, FIELD_NOT_SUPPORTED, at, "\"%s\": supported values: \"1.2\", \"1.3\"", value.base);
+            field_refuse(ctx, FIELD_NOT_SUPPORTED, at, "\"%s\": supported values: \"1.2\", \"1.3\"",
+                         value.base);
     }
 }
 
 #define T struct obj_listener_tls
 static const struct field listener_tls_fields[] = {
-    {"mode", FIELD_STRING, .flags = FIELD_UNSTORED, .names = FIELD_NAMES("Terminate"), .refused = FIELD_NAMES("Passthrough"),
-     .def = "Terminate", .doc = "Where TLS ends: here."},
-    {"certificateRefs", FIELD_LIST, LIST_AT(certificate_refs), .item = FIELD_OBJECT, .schema = &obj_secret_ref_schema, .max = 64,
+    {"mode", FIELD_STRING, .flags = FIELD_UNSTORED, .names = FIELD_NAMES("Terminate"),
+     .refused = FIELD_NAMES("Passthrough"), .def = "Terminate", .doc = "Where TLS ends: here."},
+    {"certificateRefs", FIELD_LIST, LIST_AT(certificate_refs), .item = FIELD_OBJECT,
+     .schema = &obj_secret_ref_schema, .max = 64,
      .doc = "Secrets of type kubernetes.io/tls; server name and kind of key decide which one a client gets."},
     {"options", FIELD_MAP, AT(options), .item = FIELD_STRING, .max = 16, .item_max = 4096,
      .doc = OBJ_TLS_MIN_VERSION ": \"1.2\" (default) or \"1.3\"."},
 };
-static const struct field_schema listener_tls_schema =
-    FIELD_SCHEMA(listener_tls_fields, .checks = FIELD_CHECKS(check_certificates_or_options, check_options_are_known));
+static const struct field_schema listener_tls_schema = FIELD_SCHEMA(
+    listener_tls_fields, .checks = FIELD_CHECKS(check_certificates_or_options, check_options_are_known));
 #undef T
 
 #define T struct obj_route_kind
 static const struct field route_kind_fields[] = {
-    {"group", FIELD_STRING, AT(group), .max = 253, .format = &format_group, .def = OBJ_GATEWAY_GROUP, .doc = "Group of the route."},
-    {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .min = 1, .max = 63, .format = &format_kind, .doc = "Kind of the route."},
+    {"group", FIELD_STRING, AT(group), .max = 253, .format = &format_group, .def = OBJ_GATEWAY_GROUP,
+     .doc = "Group of the route."},
+    {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .min = 1, .max = 63, .format = &format_kind,
+     .doc = "Kind of the route."},
 };
 static const struct field_schema route_kind_schema = FIELD_SCHEMA(route_kind_fields);
 #undef T
@@ -79,7 +85,8 @@ static void check_selector_is_given(struct field_ctx *ctx, const void *object)
 static const struct field routes_namespaces_fields[] = {
     {"from", FIELD_ENUM, AT(from), .names = FIELD_NAMES("All", "Selector", "Same"), .def = "Same",
      .doc = "Namespaces whose routes may attach: All, Same (the Gateway's), or those a Selector matches."},
-    {"selector", FIELD_OBJECT_PTR, AT(selector), .schema = &obj_label_selector_schema, .doc = "Labels of namespaces, for from: Selector."},
+    {"selector", FIELD_OBJECT_PTR, AT(selector), .schema = &obj_label_selector_schema,
+     .doc = "Labels of namespaces, for from: Selector."},
 };
 static const struct field_schema routes_namespaces_schema =
     FIELD_SCHEMA(routes_namespaces_fields, .checks = FIELD_CHECKS(check_selector_is_given));
@@ -87,8 +94,8 @@ static const struct field_schema routes_namespaces_schema =
 
 #define T struct obj_allowed_routes
 static const struct field allowed_routes_fields[] = {
-    {"namespaces", FIELD_OBJECT, AT(namespaces), .schema = &routes_namespaces_schema, .def = "{\"from\":\"Same\"}",
-     .doc = "Whose routes may attach."},
+    {"namespaces", FIELD_OBJECT, AT(namespaces), .schema = &routes_namespaces_schema,
+     .def = "{\"from\":\"Same\"}", .doc = "Whose routes may attach."},
     {"kinds", FIELD_LIST, LIST_AT(kinds), .item = FIELD_OBJECT, .schema = &route_kind_schema, .max = 8,
      .doc = "Kinds of routes that may attach; none: all that fit the protocol."},
 };
@@ -122,8 +129,8 @@ static void check_address_value(struct field_ctx *ctx, const void *object)
 
 #define T struct obj_gateway_address
 static const struct field gateway_address_fields[] = {
-    {"type", FIELD_STRING, AT(type), .names = FIELD_NAMES("IPAddress"), .refused = FIELD_NAMES("Hostname", "NamedAddress"),
-     .def = "IPAddress", .doc = "Kind of the address."},
+    {"type", FIELD_STRING, AT(type), .names = FIELD_NAMES("IPAddress"),
+     .refused = FIELD_NAMES("Hostname", "NamedAddress"), .def = "IPAddress", .doc = "Kind of the address."},
     {"value", FIELD_STRING, AT(value), .max = 253, .doc = "The address."},
 };
 static const struct field_schema gateway_address_schema =
@@ -135,7 +142,8 @@ static void check_addresses_are_unique(struct field_ctx *ctx, const void *object
     const struct obj_gateway_spec *spec = object;
     for (uint32_t i = 1; i < spec->num_addresses; ++i)
         for (uint32_t j = 0; j < i; ++j)
-            if (spec->addresses[i].value.base != NULL && slice_eq(spec->addresses[i].value, spec->addresses[j].value))
+            if (spec->addresses[i].value.base != NULL &&
+                slice_eq(spec->addresses[i].value, spec->addresses[j].value))
                 field_refuse(ctx, FIELD_DUPLICATE, field_at(ctx, "addresses[%u].value", i),
                              "\"%s\": IPAddress values must be unique", spec->addresses[i].value.base);
 }
@@ -147,7 +155,8 @@ static void check_tls_fits_protocol(struct field_ctx *ctx, const void *object)
         const struct obj_listener *listener = &spec->listeners[i];
         const char *at = field_at(ctx, "listeners[%u].tls", i);
         if (listener->protocol == OBJ_PROTOCOL_HTTP && listener->tls != NULL)
-            field_refuse(ctx, FIELD_FORBIDDEN, at, "tls must not be specified for protocols ['HTTP', 'TCP', 'UDP']");
+            field_refuse(ctx, FIELD_FORBIDDEN, at,
+                         "tls must not be specified for protocols ['HTTP', 'TCP', 'UDP']");
         else if (listener->protocol == OBJ_PROTOCOL_HTTPS && listener->tls == NULL)
             field_refuse(ctx, FIELD_REQUIRED, at, "tls must be specified for protocol HTTPS");
     }
@@ -167,19 +176,21 @@ static void check_listeners_are_distinct(struct field_ctx *ctx, const void *obje
 
 #define T struct obj_gateway_spec
 static const struct field gateway_spec_fields[] = {
-    {"gatewayClassName", FIELD_STRING, AT(class_name), FIELD_NEEDED, .min = 1, .max = 253, .doc = "Name of the GatewayClass."},
-    {"listeners", FIELD_LIST, LIST_AT(listeners), .flags = FIELD_NEEDED, .item = FIELD_OBJECT, .schema = &listener_schema, .min = 1,
-     .max = 64, .list_key = "name", .doc = "Ports, host names and certificates that routes attach to."},
-    {"addresses", FIELD_LIST, LIST_AT(addresses), .item = FIELD_OBJECT, .schema = &gateway_address_schema, .max = 16,
-     .doc = "Addresses of the host to listen on; none: all."},
+    {"gatewayClassName", FIELD_STRING, AT(class_name), FIELD_NEEDED, .min = 1, .max = 253,
+     .doc = "Name of the GatewayClass."},
+    {"listeners", FIELD_LIST, LIST_AT(listeners), .flags = FIELD_NEEDED, .item = FIELD_OBJECT,
+     .schema = &listener_schema, .min = 1, .max = 64, .list_key = "name",
+     .doc = "Ports, host names and certificates that routes attach to."},
+    {"addresses", FIELD_LIST, LIST_AT(addresses), .item = FIELD_OBJECT, .schema = &gateway_address_schema,
+     .max = 16, .doc = "Addresses of the host to listen on; none: all."},
     {"infrastructure", FIELD_RAW, .flags = FIELD_UNSUPPORTED},
     {"allowedListeners", FIELD_RAW, .flags = FIELD_UNSUPPORTED},
     {"tls", FIELD_RAW, .flags = FIELD_UNSUPPORTED},
     {"defaultScope", FIELD_STRING, .flags = FIELD_UNSUPPORTED},
 };
-static const struct field_schema gateway_spec_schema =
-    FIELD_SCHEMA(gateway_spec_fields, .checks = FIELD_CHECKS(check_addresses_are_unique, check_tls_fits_protocol,
-                                                             check_listeners_are_distinct));
+static const struct field_schema gateway_spec_schema = FIELD_SCHEMA(
+    gateway_spec_fields, .checks = FIELD_CHECKS(check_addresses_are_unique, check_tls_fits_protocol,
+                                                check_listeners_are_distinct));
 #undef T
 
 /* ---- its status ---- */
@@ -206,8 +217,8 @@ struct gateway_status {
 static const struct field listener_status_fields[] = {
     {"name", FIELD_STRING, AT(name), FIELD_NEEDED, .min = 1, .max = 253, .doc = "Name of the listener."},
     {"attachedRoutes", FIELD_I32, AT(attached_routes), FIELD_NEEDED, .doc = "How many routes are attached."},
-    {"supportedKinds", FIELD_LIST, LIST_AT(supported_kinds), .item = FIELD_OBJECT, .schema = &route_kind_schema, .max = 8,
-     .doc = "Kinds of routes it takes."},
+    {"supportedKinds", FIELD_LIST, LIST_AT(supported_kinds), .item = FIELD_OBJECT,
+     .schema = &route_kind_schema, .max = 8, .doc = "Kinds of routes it takes."},
     OBJ_CONDITIONS_FIELD,
 };
 static const struct field_schema listener_status_schema = FIELD_SCHEMA(listener_status_fields);
@@ -216,11 +227,12 @@ static const struct field_schema listener_status_schema = FIELD_SCHEMA(listener_
 #define T struct gateway_status
 static const struct field gateway_status_fields[] = {
     OBJ_CONDITIONS_FIELD,
-    {"addresses", FIELD_LIST, LIST_AT(addresses), .item = FIELD_OBJECT, .schema = &gateway_address_schema, .max = 16,
-     .doc = "Addresses it listens on."},
-    {"listeners", FIELD_LIST, LIST_AT(listeners), .item = FIELD_OBJECT, .schema = &listener_status_schema, .max = 64,
-     .list_key = "name", .doc = "What is true of each listener."},
-    {"attachedListenerSets", FIELD_I32, .flags = FIELD_UNSTORED, .doc = "How many ListenerSets are attached: none."},
+    {"addresses", FIELD_LIST, LIST_AT(addresses), .item = FIELD_OBJECT, .schema = &gateway_address_schema,
+     .max = 16, .doc = "Addresses it listens on."},
+    {"listeners", FIELD_LIST, LIST_AT(listeners), .item = FIELD_OBJECT, .schema = &listener_status_schema,
+     .max = 64, .list_key = "name", .doc = "What is true of each listener."},
+    {"attachedListenerSets", FIELD_I32, .flags = FIELD_UNSTORED,
+     .doc = "How many ListenerSets are attached: none."},
 };
 static const struct field_schema gateway_status_schema = FIELD_SCHEMA(gateway_status_fields);
 #undef T
@@ -231,16 +243,18 @@ static const struct field gateway_fields[] = {
     {"spec", FIELD_OBJECT, AT(spec), FIELD_NEEDED, .schema = &gateway_spec_schema, .doc = "What is wanted."},
     OBJ_STATUS_FIELD(&gateway_status_schema),
 };
-const struct field_schema obj_gateway_schema =
-    FIELD_SCHEMA(gateway_fields, .doc = "Listeners: ports, host names and certificates that routes attach to.");
+const struct field_schema obj_gateway_schema = FIELD_SCHEMA(
+    gateway_fields, .doc = "Listeners: ports, host names and certificates that routes attach to.");
 #undef T
 
 /* ---- ReferenceGrant ---- */
 
 #define T struct obj_grant_from
 static const struct field grant_from_fields[] = {
-    {"group", FIELD_STRING, AT(group), FIELD_NEEDED, .max = 253, .format = &format_group, .doc = "Group of the referrer."},
-    {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .min = 1, .max = 63, .format = &format_kind, .doc = "Kind of the referrer."},
+    {"group", FIELD_STRING, AT(group), FIELD_NEEDED, .max = 253, .format = &format_group,
+     .doc = "Group of the referrer."},
+    {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .min = 1, .max = 63, .format = &format_kind,
+     .doc = "Kind of the referrer."},
     {"namespace", FIELD_STRING, AT(ns), FIELD_NEEDED, .min = 1, .max = 63, .format = &format_dns_label,
      .doc = "Namespace of the referrer."},
 };
@@ -249,19 +263,22 @@ static const struct field_schema grant_from_schema = FIELD_SCHEMA(grant_from_fie
 
 #define T struct obj_grant_to
 static const struct field grant_to_fields[] = {
-    {"group", FIELD_STRING, AT(group), FIELD_NEEDED, .max = 253, .format = &format_group, .doc = "Group of the referent."},
-    {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .min = 1, .max = 63, .format = &format_kind, .doc = "Kind of the referent."},
-    {"name", FIELD_STRING, AT(name), .min = 1, .max = 253, .doc = "Name of the referent; absent: all of the kind in this namespace."},
+    {"group", FIELD_STRING, AT(group), FIELD_NEEDED, .max = 253, .format = &format_group,
+     .doc = "Group of the referent."},
+    {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .min = 1, .max = 63, .format = &format_kind,
+     .doc = "Kind of the referent."},
+    {"name", FIELD_STRING, AT(name), .min = 1, .max = 253,
+     .doc = "Name of the referent; absent: all of the kind in this namespace."},
 };
 static const struct field_schema grant_to_schema = FIELD_SCHEMA(grant_to_fields);
 #undef T
 
 #define T struct obj_reference_grant_spec
 static const struct field reference_grant_spec_fields[] = {
-    {"from", FIELD_LIST, LIST_AT(from), .flags = FIELD_NEEDED, .item = FIELD_OBJECT, .schema = &grant_from_schema, .min = 1,
-     .max = 16, .doc = "Who may refer to what is here."},
-    {"to", FIELD_LIST, LIST_AT(to), .flags = FIELD_NEEDED, .item = FIELD_OBJECT, .schema = &grant_to_schema, .min = 1, .max = 16,
-     .doc = "What may be referred to."},
+    {"from", FIELD_LIST, LIST_AT(from), .flags = FIELD_NEEDED, .item = FIELD_OBJECT,
+     .schema = &grant_from_schema, .min = 1, .max = 16, .doc = "Who may refer to what is here."},
+    {"to", FIELD_LIST, LIST_AT(to), .flags = FIELD_NEEDED, .item = FIELD_OBJECT, .schema = &grant_to_schema,
+     .min = 1, .max = 16, .doc = "What may be referred to."},
 };
 static const struct field_schema reference_grant_spec_schema = FIELD_SCHEMA(reference_grant_spec_fields);
 #undef T
@@ -269,8 +286,9 @@ static const struct field_schema reference_grant_spec_schema = FIELD_SCHEMA(refe
 #define T struct obj_reference_grant
 static const struct field reference_grant_fields[] = {
     OBJ_HEAD_FIELDS,
-    {"spec", FIELD_OBJECT, AT(spec), FIELD_NEEDED, .schema = &reference_grant_spec_schema, .doc = "What is wanted."},
+    {"spec", FIELD_OBJECT, AT(spec), FIELD_NEEDED, .schema = &reference_grant_spec_schema,
+     .doc = "What is wanted."},
 };
-const struct field_schema obj_reference_grant_schema =
-    FIELD_SCHEMA(reference_grant_fields, .doc = "Allows references to objects of this namespace from other namespaces.");
+const struct field_schema obj_reference_grant_schema = FIELD_SCHEMA(
+    reference_grant_fields, .doc = "Allows references to objects of this namespace from other namespaces.");
 #undef T

@@ -18,17 +18,19 @@ static void check_annotations_size(struct field_ctx *ctx, const void *object)
 
 #define KEPT .flags = FIELD_READ_ONLY | FIELD_UNSTORED
 
-/* ownerReferences and managedFields are kept as they come: nothing here acts on them. Finalizers would have to hold up
- * deletion, so they are refused. */
+/* ownerReferences and managedFields are kept as they come: nothing here acts on them. Finalizers would have
+ * to hold up deletion, so they are refused. */
 #define T struct obj_meta
 static const struct field meta_fields[] = {
     {"name", FIELD_STRING, AT(name), .max = 253, .doc = "Name, unique within the kind and namespace."},
     {"generateName", FIELD_STRING, AT(generate_name), .max = 248,
      .doc = "Prefix of a name that the server makes unique; used when name is absent."},
     {"namespace", FIELD_STRING, AT(ns), .max = 63, .doc = "Scope of the name."},
-    {"uid", FIELD_STRING, AT(uid), .max = 64, .doc = "Set by the server: tells objects of one name apart over time."},
+    {"uid", FIELD_STRING, AT(uid), .max = 64,
+     .doc = "Set by the server: tells objects of one name apart over time."},
     {"resourceVersion", FIELD_STRING, AT(resource_version), .max = 32,
-     .doc = "Set by the server: the revision that last changed the object. Sent back on update, it guards against lost updates."},
+     .doc = "Set by the server: the revision that last changed the object. Sent back on update, it guards "
+            "against lost updates."},
     {"generation", FIELD_I64, AT(generation), .doc = "Set by the server: counts changes of spec."},
     {"creationTimestamp", FIELD_TIME, AT(created_us), .doc = "Set by the server."},
     {"deletionTimestamp", FIELD_RAW, KEPT, .doc = "Set by the server."},
@@ -112,13 +114,15 @@ static void check_values_fit_operator(struct field_ctx *ctx, const void *object)
     if (takes_values && term->num_values == 0)
         field_refuse(ctx, FIELD_REQUIRED, "values", "must be specified when `operator` is 'In' or 'NotIn'");
     else if (!takes_values && term->num_values != 0)
-        field_refuse(ctx, FIELD_FORBIDDEN, "values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+        field_refuse(ctx, FIELD_FORBIDDEN, "values",
+                     "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
 }
 
 #define T struct obj_selector_term
 static const struct field selector_term_fields[] = {
     {"key", FIELD_STRING, AT(key), FIELD_NEEDED, .format = &format_label_key, .doc = "Name of the label."},
-    {"operator", FIELD_ENUM, AT(op), FIELD_NEEDED, .names = FIELD_NAMES("In", "NotIn", "Exists", "DoesNotExist"),
+    {"operator", FIELD_ENUM, AT(op), FIELD_NEEDED,
+     .names = FIELD_NAMES("In", "NotIn", "Exists", "DoesNotExist"),
      .doc = "How the label relates to the values."},
     {"values", FIELD_LIST, LIST_AT(values), .item = FIELD_STRING, .max = 64, .format = &format_label_value,
      .doc = "For In and NotIn."},
@@ -129,10 +133,11 @@ static const struct field_schema selector_term_schema =
 
 #define T struct obj_label_selector
 static const struct field label_selector_fields[] = {
-    {"matchLabels", FIELD_MAP, AT(match_labels), .item = FIELD_STRING, .max = 64, .key_format = &format_label_key,
-     .format = &format_label_value, .doc = "Labels and the values they must have."},
-    {"matchExpressions", FIELD_LIST, LIST_AT(match_expressions), .item = FIELD_OBJECT, .schema = &selector_term_schema,
-     .max = 64, .doc = "Conditions that must all hold."},
+    {"matchLabels", FIELD_MAP, AT(match_labels), .item = FIELD_STRING, .max = 64,
+     .key_format = &format_label_key, .format = &format_label_value,
+     .doc = "Labels and the values they must have."},
+    {"matchExpressions", FIELD_LIST, LIST_AT(match_expressions), .item = FIELD_OBJECT,
+     .schema = &selector_term_schema, .max = 64, .doc = "Conditions that must all hold."},
 };
 const struct field_schema obj_label_selector_schema =
     FIELD_SCHEMA(label_selector_fields, .doc = "Selects objects by their labels; empty selects all.");
@@ -142,11 +147,14 @@ const struct field_schema obj_label_selector_schema =
 
 #define T struct obj_ref
 static const struct field secret_ref_fields[] = {
-    {"group", FIELD_STRING, AT(group), .max = 253, .format = &format_group, .def = "", .doc = "Group of the referent."},
-    {"kind", FIELD_STRING, AT(kind), .min = 1, .max = 63, .format = &format_kind, .def = "Secret", .doc = "Kind of the referent."},
+    {"group", FIELD_STRING, AT(group), .max = 253, .format = &format_group, .def = "",
+     .doc = "Group of the referent."},
+    {"kind", FIELD_STRING, AT(kind), .min = 1, .max = 63, .format = &format_kind, .def = "Secret",
+     .doc = "Kind of the referent."},
     {"name", FIELD_STRING, AT(name), FIELD_NEEDED, .min = 1, .max = 253, .doc = "Name of the referent."},
     {"namespace", FIELD_STRING, AT(ns), .min = 1, .max = 63, .format = &format_dns_label,
-     .doc = "Namespace of the referent; absent: the one of this object. Another needs a ReferenceGrant there."},
+     .doc =
+         "Namespace of the referent; absent: the one of this object. Another needs a ReferenceGrant there."},
 };
 const struct field_schema obj_secret_ref_schema = FIELD_SCHEMA(secret_ref_fields);
 #undef T
@@ -155,12 +163,15 @@ const struct field_schema obj_secret_ref_schema = FIELD_SCHEMA(secret_ref_fields
 
 #define T struct obj_condition
 static const struct field condition_fields[] = {
-    {"type", FIELD_STRING, AT(type), FIELD_NEEDED, .max = 316, .doc = "What the condition is about: Accepted, ResolvedRefs, Programmed, …"},
-    {"status", FIELD_STRING, AT(status), FIELD_NEEDED, .names = FIELD_NAMES("True", "False", "Unknown"), .doc = "Whether it holds."},
-    {"reason", FIELD_STRING, AT(reason), FIELD_NEEDED, .min = 1, .max = 1024, .format = &format_condition_reason,
-     .doc = "Why, in one word for programs."},
+    {"type", FIELD_STRING, AT(type), FIELD_NEEDED, .max = 316,
+     .doc = "What the condition is about: Accepted, ResolvedRefs, Programmed, …"},
+    {"status", FIELD_STRING, AT(status), FIELD_NEEDED, .names = FIELD_NAMES("True", "False", "Unknown"),
+     .doc = "Whether it holds."},
+    {"reason", FIELD_STRING, AT(reason), FIELD_NEEDED, .min = 1, .max = 1024,
+     .format = &format_condition_reason, .doc = "Why, in one word for programs."},
     {"message", FIELD_STRING, AT(message), FIELD_NEEDED, .max = 32768, .doc = "Why, for people."},
-    {"lastTransitionTime", FIELD_TIME, AT(last_transition_us), FIELD_NEEDED, .doc = "When the status last changed."},
+    {"lastTransitionTime", FIELD_TIME, AT(last_transition_us), FIELD_NEEDED,
+     .doc = "When the status last changed."},
     {"observedGeneration", FIELD_I64, AT(observed_generation), .min = 0, .max = INT64_MAX,
      .doc = "The metadata.generation this was said about."},
 };

@@ -37,8 +37,8 @@ static const struct field node_status_fields[] = {
     {"appliedRevision", FIELD_STRING, AT(applied_revision), .doc = "Revision it runs."},
     {"targetRevision", FIELD_STRING, AT(target_revision), .doc = "Newest revision that concerns it."},
     {"lag", FIELD_I64, AT(lag), .doc = "Revisions between the two."},
-    {"refusals", FIELD_LIST, LIST_AT(refusals), .item = FIELD_OBJECT, .schema = &node_refusal_schema, .max = 8,
-     .doc = "Revisions it refused, newest first."},
+    {"refusals", FIELD_LIST, LIST_AT(refusals), .item = FIELD_OBJECT, .schema = &node_refusal_schema,
+     .max = 8, .doc = "Revisions it refused, newest first."},
     OBJ_CONDITIONS_FIELD,
 };
 static const struct field_schema node_status_schema = FIELD_SCHEMA(node_status_fields);
@@ -46,7 +46,8 @@ static const struct field_schema node_status_schema = FIELD_SCHEMA(node_status_f
 
 #define T struct obj_node_spec
 static const struct field node_spec_fields[] = {
-    {"role", FIELD_ENUM, AT(role), .names = FIELD_NAMES("gateway", "agent"), .def = "gateway", .doc = "What it is: gateway or agent."},
+    {"role", FIELD_ENUM, AT(role), .names = FIELD_NAMES("gateway", "agent"), .def = "gateway",
+     .doc = "What it is: gateway or agent."},
     {"paused", FIELD_BOOL, AT(is_paused), .doc = "It gets no new revision while this is set."},
 };
 static const struct field_schema node_spec_schema = FIELD_SCHEMA(node_spec_fields);
@@ -58,7 +59,8 @@ static const struct field node_fields[] = {
     {"spec", FIELD_OBJECT, AT(spec), .schema = &node_spec_schema, .doc = "What is wanted."},
     OBJ_STATUS_FIELD(&node_status_schema),
 };
-const struct field_schema obj_node_schema = FIELD_SCHEMA(node_fields, .doc = "A proxy that has joined this control plane.");
+const struct field_schema obj_node_schema =
+    FIELD_SCHEMA(node_fields, .doc = "A proxy that has joined this control plane.");
 #undef T
 
 /* ---- MeshConfig ---- */
@@ -68,19 +70,22 @@ static bool is_access_log(struct slice text)
     return slice_is(text, "stdout") || slice_is(text, "off") || (text.len > 1 && text.base[0] == '/');
 }
 
-static const struct field_format format_access_log = {"^(stdout|off|/.+)$", "must be stdout, off, or the absolute path of a file",
-                                                      is_access_log};
+static const struct field_format format_access_log = {
+    "^(stdout|off|/.+)$", "must be stdout, off, or the absolute path of a file", is_access_log};
 
 #define T struct obj_mesh_config_spec
 static const struct field mesh_config_spec_fields[] = {
-    {"trustedProxies", FIELD_LIST, LIST_AT(trusted_proxies), .flags = FIELD_SET, .item = FIELD_STRING, .max = 256,
-     .format = &format_cidr, .doc = "Addresses (CIDR) whose X-Forwarded-* and PROXY headers are believed."},
+    {"trustedProxies", FIELD_LIST, LIST_AT(trusted_proxies), .flags = FIELD_SET, .item = FIELD_STRING,
+     .max = 256, .format = &format_cidr,
+     .doc = "Addresses (CIDR) whose X-Forwarded-* and PROXY headers are believed."},
     {"drainTimeout", FIELD_DURATION, AT(drain_timeout_ms), .max = 86400000, .def = "60s",
      .doc = "How long connections may take to finish when a listener or the process goes away."},
-    {"maxConnections", FIELD_U32, AT(max_connections), .def = "0", .doc = "Client connections of a proxy; 0: by its descriptor limit."},
+    {"maxConnections", FIELD_U32, AT(max_connections), .def = "0",
+     .doc = "Client connections of a proxy; 0: by its descriptor limit."},
     {"accessLog", FIELD_STRING, AT(access_log), .max = 4096, .format = &format_access_log, .def = "stdout",
      .doc = "Where requests are logged: stdout, off, or a file."},
-    {"trustRequestID", FIELD_BOOL, AT(trust_request_id), .def = "false", .doc = "Keep the X-Request-ID of any client."},
+    {"trustRequestID", FIELD_BOOL, AT(trust_request_id), .def = "false",
+     .doc = "Keep the X-Request-ID of any client."},
 };
 static const struct field_schema mesh_config_spec_schema = FIELD_SCHEMA(mesh_config_spec_fields);
 #undef T
@@ -89,14 +94,17 @@ static void check_name_is_default(struct field_ctx *ctx, const void *object)
 {
     const struct obj_mesh_config *config = object;
     if (!slice_is(config->head.meta.name, OBJ_MESH_CONFIG_NAME))
-        field_refuse(ctx, FIELD_INVALID, "metadata.name", "there is one MeshConfig, named " OBJ_MESH_CONFIG_NAME);
+        field_refuse(ctx, FIELD_INVALID, "metadata.name",
+                     "there is one MeshConfig, named " OBJ_MESH_CONFIG_NAME);
 }
 
 #define T struct obj_mesh_config
 static const struct field mesh_config_fields[] = {
     OBJ_HEAD_FIELDS,
-    {"spec", FIELD_OBJECT, AT(spec), .schema = &mesh_config_spec_schema, .def = "{}", .doc = "What is wanted."},
+    {"spec", FIELD_OBJECT, AT(spec), .schema = &mesh_config_spec_schema, .def = "{}",
+     .doc = "What is wanted."},
 };
-const struct field_schema obj_mesh_config_schema = FIELD_SCHEMA(
-    mesh_config_fields, .checks = FIELD_CHECKS(check_name_is_default), .doc = "Settings of all proxies: one object, named default.");
+const struct field_schema obj_mesh_config_schema =
+    FIELD_SCHEMA(mesh_config_fields, .checks = FIELD_CHECKS(check_name_is_default),
+                 .doc = "Settings of all proxies: one object, named default.");
 #undef T

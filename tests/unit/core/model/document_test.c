@@ -81,7 +81,8 @@ static void wire_form_round_trips(void **state)
     struct cfg_document *doc = cfg_document_new();
     doc->epoch = 0x00ff00ff00ff00ff;
     doc->rev = 12;
-    cfg_document_add(doc, SLICE("certificate"), SLICE("a/b"), 3, parse("{\"certPem\":\"C\",\"keyPem\":\"planted-key\"}"));
+    cfg_document_add(doc, SLICE("certificate"), SLICE("a/b"), 3,
+                     parse("{\"certPem\":\"C\",\"keyPem\":\"planted-key\"}"));
     cfg_document_add(doc, SLICE("cluster"), SLICE("\"q\""), 4, parse("{\"host\":\"h\"}"));
     assert_int_equal(cfg_document_seal(doc, NULL), 0);
     struct cfg_document *again = reparse(written(doc, false));
@@ -107,12 +108,14 @@ static void damaged_documents_are_refused(void **state)
         enum err_code code;
     } cases[] = {
         {"", NULL, ERR_BAD_REQUEST},
-        {"{}", "epoch: Required value; rev: Required value; resources: Required value; sum: Required value", ERR_INVALID},
+        {"{}", "epoch: Required value; rev: Required value; resources: Required value; sum: Required value",
+         ERR_INVALID},
         {"{\"epoch\":\"1\",\"rev\":1,\"resources\":[],\"sum\":\"0000000000000000\"}",
          "epoch: Invalid value: \"1\": must be 16 hexadecimal digits", ERR_INVALID},
         {"{\"epoch\":\"0000000000000000\",\"rev\":1,\"resources\":[],\"sum\":\"0000000000000001\"}",
          "the sum of the resources is 0000000000000000, not 0000000000000001", ERR_CONFLICT},
-        {"{\"epoch\":\"0000000000000000\",\"rev\":1,\"resources\":[{\"kind\":\"a\",\"name\":\"b\",\"rev\":1}],\"sum\":"
+        {"{\"epoch\":\"0000000000000000\",\"rev\":1,\"resources\":[{\"kind\":\"a\",\"name\":\"b\",\"rev\":1}]"
+         ",\"sum\":"
          "\"0000000000000001\"}",
          "resources[0].spec: Required value", ERR_INVALID},
         {"{\"epoch\":\"0000000000000000\",\"rev\":-1,\"resources\":[],\"sum\":\"0000000000000000\"}",

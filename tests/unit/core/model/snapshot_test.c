@@ -28,22 +28,28 @@ static void add(struct cfg_document *doc, const char *kind, const char *name, co
     cfg_document_add(doc, slice_of(kind), slice_of(name), 1, tree);
 }
 
-static const char cluster_spec[] = "{\"host\":\"reviews.default\",\"protocol\":\"h2c\",\"lb\":\"roundRobin\","
-                                   "\"check\":{\"kind\":\"http\",\"path\":\"/up\",\"expectedStatuses\":[200,204]}}";
-static const char endpoints_spec[] =
-    "{\"endpoints\":[{\"host\":\"127.0.0.1\",\"port\":9080},{\"host\":\"::1\",\"port\":9081,\"weight\":3,\"ready\":false},"
-    "{\"host\":\"unix:/run/a.sock\"}]}";
+static const char cluster_spec[] =
+    "{\"host\":\"reviews.default\",\"protocol\":\"h2c\",\"lb\":\"roundRobin\","
+    "\"check\":{\"kind\":\"http\",\"path\":\"/up\",\"expectedStatuses\":[200,204]}}";
+static const char endpoints_spec[] = "{\"endpoints\":[{\"host\":\"127.0.0.1\",\"port\":9080},{\"host\":\"::"
+                                     "1\",\"port\":9081,\"weight\":3,\"ready\":false},"
+                                     "{\"host\":\"unix:/run/a.sock\"}]}";
 static const char listener_spec[] =
     "{\"address\":\"0.0.0.0\",\"port\":8443,\"protocol\":\"https\",\"servers\":["
     "{\"name\":\"default/edge/any\"},{\"name\":\"default/edge/wide\",\"hostname\":\"*.shop.example\"},"
-    "{\"name\":\"default/edge/exact\",\"hostname\":\"a.shop.example\",\"certificates\":[\"default/shop\"],\"tlsMinVersion\":13}]}";
+    "{\"name\":\"default/edge/exact\",\"hostname\":\"a.shop.example\",\"certificates\":[\"default/"
+    "shop\"],\"tlsMinVersion\":13}]}";
 static const char route_spec[] =
     "{\"ns\":\"default\",\"object\":\"shop\",\"createdUs\":1700000000000000,"
-    "\"attachments\":[{\"listener\":\"0.0.0.0:8443\",\"server\":\"default/edge/exact\",\"hostnames\":[\"a.shop.example\"]}],"
-    "\"rules\":[{\"name\":\"all\",\"matches\":[{\"path\":\"/cart\",\"method\":\"GET\",\"headers\":[{\"name\":\"x-a\",\"value\":\"1\"}]},{}],"
-    "\"filters\":{\"requestHeaders\":{\"set\":[{\"name\":\"x-b\",\"value\":\"2\"}],\"remove\":[{\"name\":\"x-c\"}]},"
+    "\"attachments\":[{\"listener\":\"0.0.0.0:8443\",\"server\":\"default/edge/"
+    "exact\",\"hostnames\":[\"a.shop.example\"]}],"
+    "\"rules\":[{\"name\":\"all\",\"matches\":[{\"path\":\"/"
+    "cart\",\"method\":\"GET\",\"headers\":[{\"name\":\"x-a\",\"value\":\"1\"}]},{}],"
+    "\"filters\":{\"requestHeaders\":{\"set\":[{\"name\":\"x-b\",\"value\":\"2\"}],\"remove\":[{\"name\":\"x-"
+    "c\"}]},"
     "\"rewrite\":{\"pathMod\":\"prefix\",\"path\":\"/\"}},"
-    "\"backends\":[{\"cluster\":\"service/default/reviews:80\",\"weight\":9},{\"cluster\":\"service/default/gone:80\"}],"
+    "\"backends\":[{\"cluster\":\"service/default/reviews:80\",\"weight\":9},{\"cluster\":\"service/default/"
+    "gone:80\"}],"
     "\"requestTimeoutMs\":0}]}";
 
 static struct cfg_document *shop(void)
@@ -150,13 +156,15 @@ static void encoding_gives_back_what_was_read(void **state)
             continue;
         struct json *before = json_parse(arena, cfg_document_find(doc, r->kind, r->name)->text, NULL);
         struct json *after = json_parse(arena, r->text, NULL);
-        if (slice_is(r->kind, "cluster") || slice_is(r->kind, "endpoints") || slice_is(r->kind, "certificate"))
+        if (slice_is(r->kind, "cluster") || slice_is(r->kind, "endpoints") ||
+            slice_is(r->kind, "certificate"))
             assert_true(json_equal(before, after));
     }
     assert_int_equal(s2->routes[0].rules[0].num_matches, 2);
     assert_slice(cfg_route_encode(&s2->routes[0], arena)->child->text, "default");
     assert_true(json_equal(cfg_route_encode(&s2->routes[0], arena), cfg_route_encode(&s->routes[0], arena)));
-    assert_true(json_equal(cfg_listener_encode(&s2->listeners[0], arena), cfg_listener_encode(&s->listeners[0], arena)));
+    assert_true(json_equal(cfg_listener_encode(&s2->listeners[0], arena),
+                           cfg_listener_encode(&s->listeners[0], arena)));
     cfg_snapshot_unref(s);
     cfg_snapshot_unref(s2);
     cfg_document_free(doc);
@@ -171,22 +179,26 @@ static void what_does_not_fit_is_refused_by_name(void **state)
         {"cluster", "c", "{}", "cluster 'c': host: Required value"},
         {"cluster", "c", "{\"host\":\"h\",\"speed\":1}", "cluster 'c': unknown field \"speed\""},
         {"cluster", "c", "{\"host\":\"h\",\"lb\":\"magic\"}",
-         "cluster 'c': lb: Unsupported value: \"magic\": supported values: \"leastRequest\", \"roundRobin\", \"random\""},
+         "cluster 'c': lb: Unsupported value: \"magic\": supported values: \"leastRequest\", \"roundRobin\", "
+         "\"random\""},
         {"cluster", "c", "{\"host\":\"h\",\"connectTimeoutMs\":0}",
          "cluster 'c': connectTimeoutMs: Invalid value: 0: must be at least 1"},
         {"endpoints", "c", "{\"endpoints\":[]}", "endpoints 'c': no cluster 'c'"},
         {"gadget", "g", "{}", "'g': unknown kind 'gadget'"},
         {"listener", "l", "{\"port\":1,\"servers\":[{\"name\":\"s\",\"certificates\":[\"x\"]}]}",
          "listener 'l': no certificate 'x'"},
-        {"listener", "l", "{\"port\":1,\"servers\":[{\"name\":\"s\"},{\"name\":\"s\"}]}", "listener 'l': two servers 's'"},
+        {"listener", "l", "{\"port\":1,\"servers\":[{\"name\":\"s\"},{\"name\":\"s\"}]}",
+         "listener 'l': two servers 's'"},
         {"listener", "l", "{\"port\":65536,\"servers\":[]}",
          "listener 'l': port: Invalid value: 65536: must be between 1 and 65535"},
-        {"route", "r", "{\"ns\":\"n\",\"object\":\"o\",\"attachments\":[{\"listener\":\"l\",\"server\":\"s\"}]}",
+        {"route", "r",
+         "{\"ns\":\"n\",\"object\":\"o\",\"attachments\":[{\"listener\":\"l\",\"server\":\"s\"}]}",
          "route 'r': no listener 'l'"},
         {"route", "r", "{\"ns\":\"n\",\"object\":\"o\",\"rules\":[{\"matches\":[{\"path\":\"/a/\"}]}]}",
          "route 'r': rules[0].matches[0].path: Invalid value: a prefix must not end with '/'"},
         {"settings", "node", "{\"trustedProxies\":[\"10.0.0.0/33\"]}",
-         "settings 'node': trustedProxies[0]: Invalid value: \"10.0.0.0/33\": must be an IP address, or address/prefix length"},
+         "settings 'node': trustedProxies[0]: Invalid value: \"10.0.0.0/33\": must be an IP address, or "
+         "address/prefix length"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
         struct cfg_document *doc = cfg_document_new();
