@@ -1,6 +1,6 @@
 /* A proxy's own identity towards another box's control API: joining once with a token, then renewing at half life.
  *
- * Files in `dir` (0700): node.key (0600, never leaves the host), node.crt, ca.crt, joined.json.
+ * Files in `dir` (0700): node.key (0600, never leaves the host), node.crt, ca.crt.
  * Threads: enroll() blocks, at start; the renewal has a thread of its own. */
 #ifndef SELVEDGE_GATEWAY_ENROLL_H
 #define SELVEDGE_GATEWAY_ENROLL_H

@@ -1,7 +1,7 @@
-/* The node's end of the config stream, on libcurl's easy interface in a thread of its own.
+/* The node's end of the config stream, in a thread of its own.
  *
  * run(): a first try of one second; then the stored snapshot if there was no answer; then streams until told to stop. What
- * arrives is handled inside the write callback: parse or patch, apply, report, store. */
+ * arrives is handled as it comes: parse or patch, apply, report, store. */
 #include "core/net/config_stream.h"
 
 #include "core/base/backoff.h"
@@ -9,9 +9,9 @@
 #include "core/base/crypto.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
+#include "core/net/http_call.h"
 #include "core/net/sse.h"
 
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -32,6 +32,7 @@ enum {
     STABLE_MS = 60000,             /* a stream that lived this long resets the backoff */
     CONNECT_TIMEOUT_MS = 5000,
     POST_TIMEOUT_MS = 5000,
+    MAX_PEM = 256 * 1024,
 };
 
 struct net_config_stream {
@@ -50,10 +51,10 @@ struct net_config_stream {
     uint64_t stored_ms;           /* when the cache was written; 0: never */
     bool is_dirty;                /* the cache is behind doc */
 
-    CURL *post;                   /* kept: its connection is reused */
     struct sse sse;
     uint64_t started_ms, last_bytes_ms, last_report_ms, reconnect_ms;
-    bool is_connected;
+    bool is_connected, must_end;
+    char why[ERR_TEXT_MAX]; /* the last stream ended */
 };
 
 /* ---------- the cache ---------- */
@@ -220,24 +221,34 @@ static void apply_cache(struct net_config_stream *stream)
     stream->is_dirty = false;
 }
 
-/* ---------- libcurl ---------- */
+/* ---------- calls ---------- */
 
-static void prepare(struct net_config_stream *stream, CURL *easy)
+/* The files of our identity, read for each call, so that a renewed certificate is used from the next one on. */
+struct identity {
+    struct strbuf cert, key;
+};
+
+static void identity_clear(struct identity *identity)
+{
+    if (identity->key.base != NULL)
+        crypto_wipe(identity->key.base, identity->key.len);
+    strbuf_clear(&identity->cert);
+    strbuf_clear(&identity->key);
+}
+
+static int prepare(const struct net_config_stream *stream, struct net_http_request *request, struct identity *identity, struct err *err)
 {
     const struct net_config_stream_config *config = &stream->config;
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, config->unix_path != NULL ? "http" : "https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, config->unix_path);
+    request->unix_path = config->unix_path;
+    request->connect_timeout_ms = CONNECT_TIMEOUT_MS;
     if (config->unix_path != NULL)
-        return;
-    curl_easy_setopt(easy, CURLOPT_CAINFO, config->ca_file);
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(easy, CURLOPT_SSLCERT, config->cert_file);
-    curl_easy_setopt(easy, CURLOPT_SSLKEY, config->key_file);
+        return 0;
+    request->ca_file = config->ca_file;
+    if (file_read(config->cert_file, MAX_PEM, &identity->cert, err) != 0 || file_read(config->key_file, MAX_PEM, &identity->key, err) != 0)
+        return -1;
+    request->cert_pem = strbuf_slice(&identity->cert);
+    request->key_pem = strbuf_slice(&identity->key);
+    return 0;
 }
 
 static char *url_of(const struct net_config_stream *stream, const char *what)
@@ -245,11 +256,6 @@ static char *url_of(const struct net_config_stream *stream, const char *what)
     struct strbuf url = STRBUF_INIT;
     strbuf_addf(&url, "%s/selvedge/v1/nodes/%s/%s", stream->config.url, stream->config.node, what);
     return strbuf_take(&url);
-}
-
-static size_t drop_bytes(char *bytes, size_t size, size_t count, void *data)
-{
-    return size * count;
 }
 
 static void write_report(struct net_config_stream *stream, struct strbuf *out)
@@ -262,25 +268,26 @@ static void write_report(struct net_config_stream *stream, struct strbuf *out)
                 stream->config.version, stream->is_stale ? "true" : "false", stream->findings != NULL ? stream->findings : "[]");
 }
 
+static void ignore_answer(void *data, const struct net_http_response *response, const struct err *err)
+{
+    /* the next report, 10 s from now, says the same */
+}
+
 static void report(struct net_config_stream *stream)
 {
+    static const char *const headers[] = {"content-type: application/json", NULL};
     struct strbuf body = STRBUF_INIT;
+    struct identity identity = {STRBUF_INIT, STRBUF_INIT};
+    struct net_http_request request = {.method = "POST", .headers = headers, .timeout_ms = POST_TIMEOUT_MS};
     _cleanup_(freep) char *url = url_of(stream, "status");
     atomic_store(&stream->wants_report, false);
     stream->last_report_ms = clock_mono_ms();
-    if (stream->post == NULL)
-        stream->post = curl_easy_init();
     write_report(stream, &body);
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    prepare(stream, stream->post);
-    curl_easy_setopt(stream->post, CURLOPT_URL, url);
-    curl_easy_setopt(stream->post, CURLOPT_TIMEOUT_MS, (long)POST_TIMEOUT_MS);
-    curl_easy_setopt(stream->post, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(stream->post, CURLOPT_POSTFIELDSIZE, (long)body.len);
-    curl_easy_setopt(stream->post, CURLOPT_POSTFIELDS, body.base);
-    curl_easy_setopt(stream->post, CURLOPT_WRITEFUNCTION, drop_bytes);
-    (void)curl_easy_perform(stream->post); /* the next report, 10 s from now, says the same */
-    curl_slist_free_all(headers);
+    request.url = url;
+    request.body = strbuf_slice(&body);
+    if (prepare(stream, &request, &identity, NULL) == 0)
+        (void)net_http_call_wait(&request, NULL, NULL, ignore_answer, stream, NULL); /* see ignore_answer() */
+    identity_clear(&identity);
     strbuf_clear(&body);
 }
 
@@ -363,30 +370,31 @@ static int on_event(void *ctx, struct slice event, struct slice id, struct slice
     return status;
 }
 
-static size_t on_bytes(char *bytes, size_t size, size_t count, void *data)
+static void on_bytes(void *data, struct slice bytes)
 {
     struct net_config_stream *stream = data;
-    size_t len = size * count;
     stream->last_bytes_ms = clock_mono_ms();
+    if (stream->must_end)
+        return;
     if (!stream->is_connected) {
         stream->is_connected = true;
         if (stream->config.on_connected != NULL)
             stream->config.on_connected(stream->config.data, true, "");
     }
-    return sse_feed(&stream->sse, bytes, len) == 0 ? len : 0;
+    stream->must_end = sse_feed(&stream->sse, bytes.base, bytes.len) != 0;
 }
 
-/* About once a second while the stream is quiet. */
-static int on_progress(void *data, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+/* Asked about once a second while the stream is quiet. */
+static bool go_on(void *data)
 {
     struct net_config_stream *stream = data;
     uint64_t now = clock_mono_ms();
-    if (atomic_load(&stream->is_stopping) || now - stream->last_bytes_ms > DEAD_MS)
-        return 1;
+    if (stream->must_end || atomic_load(&stream->is_stopping) || now - stream->last_bytes_ms > DEAD_MS)
+        return false;
     if (stream->is_connected && (atomic_load(&stream->wants_report) || now - stream->last_report_ms >= REPORT_MS))
         report(stream);
     store_if_due(stream);
-    return 0;
+    return true;
 }
 
 static char *stream_url(const struct net_config_stream *stream)
@@ -399,35 +407,40 @@ static char *stream_url(const struct net_config_stream *stream)
     return strbuf_take(&url);
 }
 
-/* One stream from opening to end. `connect_ms`: how long to wait for the first byte. */
-static void hold_stream(struct net_config_stream *stream, long connect_ms)
+static void on_stream_end(void *data, const struct net_http_response *response, const struct err *err)
 {
-    char why[CURL_ERROR_SIZE] = "";
-    CURL *easy = curl_easy_init();
+    struct net_config_stream *stream = data;
+    if (response == NULL)
+        snprintf(stream->why, sizeof(stream->why), "%s", err->text);
+    else if (response->status != 200)
+        snprintf(stream->why, sizeof(stream->why), "HTTP status %u: %.*s", response->status, (int)MIN(response->body.len, (size_t)200), response->body.base);
+    else
+        snprintf(stream->why, sizeof(stream->why), "the stream ended");
+}
+
+/* One stream from opening to end. `connect_ms`: how long to wait for a connection. */
+static void hold_stream(struct net_config_stream *stream, unsigned connect_ms)
+{
+    static const char *const headers[] = {"accept: text/event-stream", NULL};
+    struct err err = ERR_INIT;
+    struct identity identity = {STRBUF_INIT, STRBUF_INIT};
+    struct net_http_request request = {.headers = headers};
     _cleanup_(freep) char *url = stream_url(stream);
-    struct curl_slist *headers = curl_slist_append(NULL, "Accept: text/event-stream");
     sse_init(&stream->sse, MAX_EVENT, on_event, stream);
     stream->started_ms = stream->last_bytes_ms = clock_mono_ms();
     stream->reconnect_ms = 0;
-    stream->is_connected = false;
-    prepare(stream, easy);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, stream);
-    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, stream);
-    CURLcode code = curl_easy_perform(easy);
-    if (code != CURLE_OK && why[0] == '\0')
-        snprintf(why, sizeof(why), "%s", curl_easy_strerror(code));
+    stream->is_connected = stream->must_end = false;
+    stream->why[0] = '\0';
+    int status = prepare(stream, &request, &identity, &err);
+    request.url = url;
+    request.connect_timeout_ms = connect_ms;
+    if (status == 0)
+        status = net_http_call_wait(&request, on_bytes, go_on, on_stream_end, stream, &err);
+    if (status != 0 && stream->why[0] == '\0')
+        snprintf(stream->why, sizeof(stream->why), "%s", err.text);
     if (stream->config.on_connected != NULL && !atomic_load(&stream->is_stopping))
-        stream->config.on_connected(stream->config.data, false, why);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(easy);
+        stream->config.on_connected(stream->config.data, false, stream->why);
+    identity_clear(&identity);
     sse_clear(&stream->sse);
 }
 
@@ -443,7 +456,7 @@ static void *run(void *data)
 {
     struct net_config_stream *stream = data;
     struct backoff backoff = backoff_make(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
-    long connect_ms = FIRST_TRY_MS;
+    unsigned connect_ms = FIRST_TRY_MS;
     while (!atomic_load(&stream->is_stopping)) {
         hold_stream(stream, connect_ms);
         connect_ms = CONNECT_TIMEOUT_MS;
@@ -469,7 +482,6 @@ static const char *dup_or_null(const char *text)
 struct net_config_stream *net_config_stream_start(const struct net_config_stream_config *config, struct err *err)
 {
     struct net_config_stream *stream = xcalloc(1, sizeof(*stream));
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     stream->config = *config;
     stream->config.url = dup_or_null(config->url);
     stream->config.unix_path = dup_or_null(config->unix_path);
@@ -500,8 +512,6 @@ struct net_config_stream *net_config_stream_stop(struct net_config_stream *strea
     (void)written; /* an eventfd takes it */
     pthread_join(stream->thread, NULL);
     close(stream->wake_fd);
-    if (stream->post != NULL)
-        curl_easy_cleanup(stream->post);
     cfg_document_free(stream->doc);
     free(stream->findings);
     free((char *)stream->config.url);
