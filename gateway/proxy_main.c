@@ -6,8 +6,11 @@
 #include "core/proxy/dataplane.h"
 #include "core/proxy/telemetry/admin.h"
 #include "core/route/decide.h"
+#include "gateway/enroll.h"
+#include "gateway/node_link.h"
 #include "gateway/sandbox.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +26,8 @@ struct proxy {
     struct px_admin *admin;
     const struct gateway_options *options;
     h2o_socket_t *signals;
+    struct node_link *link;            /* NULL with --snapshot */
+    struct enroll_renewal *renewal;    /* NULL unless --control */
     bool is_rejected_first; /* the first snapshot could not be used: there is nothing to serve */
 };
 
@@ -163,7 +168,8 @@ static void on_signal(h2o_socket_t *sock, const char *why)
             continue;
         }
         px_dataplane_reopen_logs(proxy->dataplane);
-        (void)apply_file(proxy); /* reported; the old one stays */
+        if (proxy->options->snapshot != NULL)
+            (void)apply_file(proxy); /* reported; the old one stays */
     }
 }
 
@@ -201,9 +207,58 @@ static int start_admin(struct proxy *proxy)
     return -1;
 }
 
+static const char *state_path(const struct gateway_options *options, const char *name)
+{
+    struct strbuf path = STRBUF_INIT;
+    strbuf_addf(&path, "%s/%s", options->data_dir, name);
+    return strbuf_take(&path); /* for the life of the process */
+}
+
+static int make_folder(const char *path)
+{
+    struct err err = ERR_INIT;
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return 0;
+    err_errno(&err, "folder %s", path);
+    log_err(LOG_ERROR, "--data", &err);
+    return -1;
+}
+
+/* The control process beside us by its socket, or another box's after joining it. */
+static int start_link(struct proxy *proxy)
+{
+    struct err err = ERR_INIT;
+    const struct gateway_options *options = proxy->options;
+    const char *dir = state_path(options, "proxy");
+    struct net_config_stream_config stream = {
+        .url = "http://local", .node = options->node, .role = "gateway", .cache_dir = dir, .version = SELVEDGE_VERSION};
+    if (make_folder(options->data_dir) != 0 || make_folder(dir) != 0)
+        return -1;
+    if (options->control == NULL) {
+        stream.unix_path = state_path(options, "node.sock");
+    } else {
+        struct enroll_config enrolment = {options->control, options->control_ca, options->token, options->node, dir};
+        if (enroll(&enrolment, &err) != 0) {
+            log_err(LOG_ERROR, "this node could not join", &err);
+            return -1;
+        }
+        stream.url = options->control;
+        stream.ca_file = state_path(options, "proxy/ca.crt");
+        stream.cert_file = state_path(options, "proxy/node.crt");
+        stream.key_file = state_path(options, "proxy/node.key");
+        proxy->renewal = enroll_renewal_start(&enrolment);
+    }
+    proxy->link = node_link_start(proxy->main, proxy->dataplane, &stream, &err);
+    if (proxy->link == NULL)
+        log_err(LOG_ERROR, "config stream", &err);
+    return proxy->link != NULL ? 0 : -1;
+}
+
 static int serve(struct proxy *proxy)
 {
-    if (start_admin(proxy) != 0 || apply_file(proxy) != 0)
+    if (start_admin(proxy) != 0)
+        return 1;
+    if ((proxy->options->snapshot != NULL ? apply_file : start_link)(proxy) != 0)
         return 1;
     net_worker_run(proxy->main);
     return proxy->is_rejected_first ? 1 : 0;
@@ -216,15 +271,13 @@ int proxy_main(const struct gateway_options *options)
     int ret;
 
     log_init("gateway-proxy", options->log_level);
-    if (options->snapshot == NULL) {
-        log_event(LOG_ERROR, "the proxy needs --snapshot FILE", NULL);
-        return 2;
-    }
     proxy.main = net_worker_new(0, 0, 0);
     watch_signals(&proxy); /* before any thread: they inherit the mask */
     sandbox_enter();
     proxy.dataplane = px_dataplane_new(proxy.main, &px);
     ret = serve(&proxy);
+    proxy.link = node_link_stop(proxy.link);
+    proxy.renewal = enroll_renewal_stop(proxy.renewal);
     proxy.admin = px_admin_stop(proxy.admin);
     proxy.dataplane = px_dataplane_free(proxy.dataplane);
     net_resolver_stop();
