@@ -216,7 +216,7 @@ static void on_info(struct ht_call *call, unsigned status, const struct ht_heade
 static void begin_tunnel(struct px_request *req)
 {
     req->is_tunnel = true;
-    ++req->worker->stats.tunnels;
+    metric_add(req->worker->stats.tunnels, 1);
     timer_stop(&req->deadline);
     req->tunnel_active_ms = net_now_ms(px_request_net(req));
     start_timer(req, on_tunnel_timer, TUNNEL_IDLE_MS);
@@ -288,8 +288,7 @@ static void retry(struct px_request *req, enum px_retry how)
     req->attempt.avoid = how == PX_RETRY_OTHER ? req->attempt.endpoint : NULL;
     req->attempt.must_be_new = how == PX_RETRY_FRESH;
     req->attempt.is_blocked = false;
-    ++req->series->retries;
-    ++req->worker->stats.retries;
+    px_series_retry(&req->worker->stats, req->series);
     let_go(req);
     go(req);
 }

@@ -57,7 +57,7 @@ void px_cluster_refresh(struct px_cluster *cluster)
 struct px_endpoint *px_cluster_pick(struct px_cluster *cluster, const struct px_endpoint *avoid)
 {
     struct px_lb_host *host =
-        px_lb_pick(&cluster->choice, cluster->lb, avoid != NULL ? &avoid->lb : NULL, &cluster->worker->random);
+        px_lb_pick(&cluster->choice, cluster->lb, avoid != NULL ? &avoid->lb : NULL, &cluster->worker->rng);
 
     return host != NULL ? CONTAINER_OF(host, struct px_endpoint, lb) : NULL;
 }

@@ -47,6 +47,7 @@ struct px_dataplane {
     unsigned num_workers;
     const struct ht_limits *limits;
     struct px_access_log *log;
+    struct metrics **shards;       /* array owned: the workers', then main's, which is owned */
     struct hashmap breakers;       /* cluster name -> struct px_limits; key owned by struct breaker */
     struct list applies;           /* the first one is being applied */
     unsigned num_unanswered;
@@ -413,8 +414,21 @@ static void watch_closed(struct px_dataplane *dataplane)
         timer_start(&dataplane->main->timers, &dataplane->reopen_timer, net_now_ms(dataplane->main) + REOPEN_MS);
 }
 
+static void show_listener(struct px_dataplane *dataplane, struct slice name, bool is_open)
+{
+    struct metrics *shard = dataplane->shards[dataplane->num_workers];
+    struct metric *metric = metrics_open(shard, PX_METRIC_LISTENER_OPEN, &name);
+
+    metric_set(metric, is_open);
+    metrics_close(shard, metric);
+}
+
 static void replace_statuses(struct px_dataplane *dataplane, struct px_listener_status *statuses, uint32_t num)
 {
+    for (uint32_t i = 0; i < dataplane->num_listeners; i++)
+        show_listener(dataplane, dataplane->listeners[i].name, false); /* those that stay are shown again */
+    for (uint32_t i = 0; i < num; i++)
+        show_listener(dataplane, statuses[i].name, statuses[i].is_open);
     free_statuses(dataplane->listeners, dataplane->num_listeners);
     dataplane->listeners = statuses;
     dataplane->num_listeners = num;
@@ -602,7 +616,8 @@ static void init_slot(struct px_dataplane *dataplane, unsigned index, const stru
 
     slot->net = net_worker_new(index, options->mem_soft / num, options->mem_hard / num);
     px_worker_init(&slot->worker, slot->net, dataplane);
-    slot->worker.log = px_access_log_buffer_new(dataplane->log, slot->net, &slot->worker.stats.log_dropped);
+    dataplane->shards[index] = slot->worker.stats.shard;
+    slot->worker.log = px_access_log_buffer_new(dataplane->log, slot->net, slot->worker.stats.log_dropped);
 }
 
 struct px_dataplane *px_dataplane_new(struct net_worker *main, const struct px_options *options)
@@ -618,6 +633,8 @@ struct px_dataplane *px_dataplane_new(struct net_worker *main, const struct px_o
     timer_init(&dataplane->reopen_timer, on_reopen);
     atomic_init(&dataplane->max_conns, default_max_conns());
     dataplane->slots = xcalloc(dataplane->num_workers, sizeof(dataplane->slots[0]));
+    dataplane->shards = xcalloc(dataplane->num_workers + 1, sizeof(dataplane->shards[0]));
+    dataplane->shards[dataplane->num_workers] = metrics_new(px_metric_table, PX_NUM_METRICS);
     for (unsigned i = 0; i < dataplane->num_workers; i++) {
         init_slot(dataplane, i, options);
         snprintf(name, sizeof(name), "worker-%u", i);
@@ -709,6 +726,8 @@ struct px_dataplane *px_dataplane_free(struct px_dataplane *dataplane)
     hashmap_clear(&dataplane->breakers);
     free_statuses(dataplane->listeners, dataplane->num_listeners);
     px_access_log_free(dataplane->log);
+    metrics_free(dataplane->shards[dataplane->num_workers]);
+    free(dataplane->shards);
     free(dataplane->slots);
     free(dataplane);
     return NULL;
@@ -750,6 +769,32 @@ bool px_dataplane_is_ready(const struct px_dataplane *dataplane)
 bool px_dataplane_is_draining(const struct px_dataplane *dataplane)
 {
     return dataplane->is_draining;
+}
+
+/* What only main knows is written into its shard when somebody looks. */
+static void set_main_metrics(struct px_dataplane *dataplane)
+{
+    struct metrics *shard = dataplane->shards[dataplane->num_workers];
+    const struct px_config *config = dataplane->config;
+
+    metric_set(metrics_open(shard, PX_METRIC_REVISION, NULL), config != NULL ? (int64_t)config->snapshot->rev : 0);
+    metric_set(metrics_open(shard, PX_METRIC_READY, NULL), px_dataplane_is_ready(dataplane));
+    metric_set(metrics_open(shard, PX_METRIC_WORKERS, NULL), dataplane->num_workers);
+}
+
+struct metrics *const *px_dataplane_metrics(struct px_dataplane *dataplane, unsigned *ret_num)
+{
+    set_main_metrics(dataplane);
+    *ret_num = dataplane->num_workers + 1;
+    return dataplane->shards;
+}
+
+void px_dataplane_write_metrics(struct px_dataplane *dataplane, struct strbuf *out)
+{
+    unsigned num;
+    struct metrics *const *shards = px_dataplane_metrics(dataplane, &num);
+
+    metrics_write(out, shards, num);
 }
 
 unsigned px_dataplane_num_conns(const struct px_dataplane *dataplane)

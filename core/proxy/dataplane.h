@@ -10,6 +10,7 @@
 #ifndef SELVEDGE_PROXY_DATAPLANE_H
 #define SELVEDGE_PROXY_DATAPLANE_H
 
+#include "core/base/strbuf.h"
 #include "core/proxy/worker.h"
 
 struct px_dataplane;
@@ -54,6 +55,10 @@ const struct px_listener_status *px_dataplane_listeners(const struct px_dataplan
 /* Serving: a configuration is applied, at least one of its listeners is open (or it has none), not draining. */
 bool px_dataplane_is_ready(const struct px_dataplane *dataplane);
 bool px_dataplane_is_draining(const struct px_dataplane *dataplane);
+/* All shards merged, as Prometheus text. */
+void px_dataplane_write_metrics(struct px_dataplane *dataplane, struct strbuf *out);
+/* The shards, for px_metric_table (telemetry/stats.h): one a worker, then main's. Borrowed; read by main only. */
+struct metrics *const *px_dataplane_metrics(struct px_dataplane *dataplane, unsigned *ret_num);
 unsigned px_dataplane_num_conns(const struct px_dataplane *dataplane);
 /* Runs `visit` on every worker's thread, then `done` on main once all did. */
 void px_dataplane_visit(struct px_dataplane *dataplane, void (*visit)(struct px_worker *worker, void *data),

@@ -36,11 +36,11 @@ void px_lb_set_assign(struct px_lb_set *set, struct px_lb_host *const *hosts, ui
         set->upto[i] = sum += hosts[i]->weight;
 }
 
-static uint32_t draw(const struct px_lb_set *set, struct px_random *random)
+static uint32_t draw(const struct px_lb_set *set, struct rng *rng)
 {
     if (set->upto == NULL)
-        return px_random_below(random, set->num);
-    uint64_t point = px_random_next(random) % set->upto[set->num - 1];
+        return (uint32_t)rng_below(rng, set->num);
+    uint64_t point = rng_next(rng) % set->upto[set->num - 1];
     uint32_t low = 0, high = set->num - 1;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
@@ -58,9 +58,9 @@ static bool is_less_loaded(const struct px_lb_host *a, const struct px_lb_host *
     return (uint64_t)a->active * b->weight < (uint64_t)b->active * a->weight;
 }
 
-static uint32_t pick_least_request(struct px_lb_set *set, struct px_random *random)
+static uint32_t pick_least_request(struct px_lb_set *set, struct rng *rng)
 {
-    uint32_t first = draw(set, random), second = draw(set, random);
+    uint32_t first = draw(set, rng), second = draw(set, rng);
 
     if (first == second) /* two different ones see more than one drawn twice */
         second = second + 1 < set->num ? second + 1 : 0;
@@ -86,28 +86,28 @@ static uint32_t pick_round_robin(struct px_lb_set *set)
     return best;
 }
 
-static uint32_t pick_any(struct px_lb_set *set, enum px_lb_kind kind, struct px_random *random)
+static uint32_t pick_any(struct px_lb_set *set, enum px_lb_kind kind, struct rng *rng)
 {
     switch (kind) {
     case PX_LB_LEAST_REQUEST:
-        return pick_least_request(set, random);
+        return pick_least_request(set, rng);
     case PX_LB_ROUND_ROBIN:
         return pick_round_robin(set);
     case PX_LB_RANDOM:
         break;
     }
-    return draw(set, random);
+    return draw(set, rng);
 }
 
 struct px_lb_host *px_lb_pick(struct px_lb_set *set, enum px_lb_kind kind, const struct px_lb_host *avoid,
-                              struct px_random *random)
+                              struct rng *rng)
 {
     if (set->num == 0)
         return NULL;
     if (set->num == 1)
         return set->hosts[0];
-    uint32_t at = pick_any(set, kind, random);
+    uint32_t at = pick_any(set, kind, rng);
     if (set->hosts[at] == avoid) /* any other will do: a retry is rare, fairness is the next request's */
-        at = (at + 1 + px_random_below(random, set->num - 1)) % set->num;
+        at = (at + 1 + (uint32_t)rng_below(rng, set->num - 1)) % set->num;
     return set->hosts[at];
 }

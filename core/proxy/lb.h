@@ -5,7 +5,7 @@
 #ifndef SELVEDGE_PROXY_LB_H
 #define SELVEDGE_PROXY_LB_H
 
-#include "core/proxy/random.h"
+#include "core/base/rng.h"
 
 /* What an endpoint shows the balancer; embedded in it. */
 struct px_lb_host {
@@ -27,6 +27,6 @@ void px_lb_set_assign(struct px_lb_set *set, struct px_lb_host *const *hosts, ui
 void px_lb_set_clear(struct px_lb_set *set);
 /* NULL only when the set is empty. `avoid` (may be NULL) is returned only when it is the one host there is. */
 struct px_lb_host *px_lb_pick(struct px_lb_set *set, enum px_lb_kind kind, const struct px_lb_host *avoid,
-                              struct px_random *random);
+                              struct rng *rng);
 
 #endif

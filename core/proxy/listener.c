@@ -40,6 +40,7 @@ static void on_conn_closed(struct ht_server_conn *http)
     struct px_worker *worker = conn->listener->worker;
 
     --worker->num_conns;
+    metric_move(worker->stats.conns, -1);
     px_dataplane_conn_closed(worker->dataplane);
     --conn->listener->num_conns;
     free_if_unused(conn->listener);
@@ -71,7 +72,8 @@ static void take(struct px_listener *listener, int fd)
     list_push(&worker->conns, &conn->http->link);
     ++worker->num_conns;
     ++listener->num_conns;
-    ++worker->stats.conns_accepted;
+    metric_add(worker->stats.conns_total, 1);
+    metric_move(worker->stats.conns, 1);
 }
 
 bool px_conn_is_trusted(struct px_conn *conn, const struct px_config *config)
@@ -103,7 +105,7 @@ static void let_idle_go(struct px_worker *worker)
 static bool refuse(struct px_worker *worker, int fd)
 {
     close(fd);
-    ++worker->stats.conns_refused;
+    metric_add(worker->stats.conns_refused, 1);
     let_idle_go(worker);
     return false;
 }

@@ -52,7 +52,7 @@ static struct px_request *request_new(struct px_worker *worker, struct ht_exchan
     req->x = x;
     x->data = req;
     ++worker->num_requests;
-    ++worker->stats.requests;
+    metric_move(worker->stats.active, 1);
     return req;
 }
 
@@ -64,6 +64,7 @@ static void request_free(struct px_request *req)
     if (req->view != NULL)
         px_view_end(req->view);
     --worker->num_requests;
+    metric_move(worker->stats.active, -1);
     if (worker->num_spare < MAX_SPARE) {
         list_push_front(&worker->spare_requests, &req->link);
         ++worker->num_spare;
@@ -138,7 +139,7 @@ static void rewrite_headers(struct px_request *req)
     };
     px_forwarded_apply(&x->pool, config->trust, &hop, &req->headers, &forwarded);
     req->client = forwarded.client;
-    px_trace_apply(&x->pool, &req->worker->random, req->is_trusted || config->snapshot->settings.trust_request_id,
+    px_trace_apply(&x->pool, &req->worker->rng, req->is_trusted || config->snapshot->settings.trust_request_id,
                    &req->headers, &req->trace);
 }
 
@@ -176,7 +177,7 @@ static void decide(struct px_request *req)
         .alloc_data = &req->x->pool,
     };
 
-    rt_decide(req->view->config->snapshot, &request, px_random_next(&req->worker->random), &req->decision);
+    rt_decide(req->view->config->snapshot, &request, rng_next(&req->worker->rng), &req->decision);
 }
 
 static enum px_fail fail_of_outcome(enum rt_outcome outcome)

@@ -12,10 +12,10 @@ static char *put_hex(char *at, uint64_t value, int digits)
 }
 
 /* RFC 9562 version 4. */
-static struct slice make_request_id(h2o_mem_pool_t *pool, struct px_random *random)
+static struct slice make_request_id(h2o_mem_pool_t *pool, struct rng *rng)
 {
     char *text = h2o_mem_alloc_pool(pool, PX_REQUEST_ID_LEN), *at = text;
-    uint64_t high = px_random_next(random), low = px_random_next(random);
+    uint64_t high = rng_next(rng), low = rng_next(rng);
 
     at = put_hex(at, high >> 32, 8);
     *at++ = '-';
@@ -29,15 +29,15 @@ static struct slice make_request_id(h2o_mem_pool_t *pool, struct px_random *rand
     return slice_make(text, PX_REQUEST_ID_LEN);
 }
 
-static struct slice make_traceparent(h2o_mem_pool_t *pool, struct px_random *random)
+static struct slice make_traceparent(h2o_mem_pool_t *pool, struct rng *rng)
 {
     char *text = h2o_mem_alloc_pool(pool, PX_TRACEPARENT_LEN), *at = text;
 
     at = mempcpy(at, "00-", 3);
-    at = put_hex(at, px_random_next(random) | 1, 16); /* never all zero */
-    at = put_hex(at, px_random_next(random), 16);
+    at = put_hex(at, rng_next(rng) | 1, 16); /* never all zero */
+    at = put_hex(at, rng_next(rng), 16);
     *at++ = '-';
-    at = put_hex(at, px_random_next(random) | 1, 16);
+    at = put_hex(at, rng_next(rng) | 1, 16);
     memcpy(at, "-00", 3); /* nobody decided to sample it */
     return slice_make(text, PX_TRACEPARENT_LEN);
 }
@@ -116,7 +116,7 @@ static void drop(struct ht_headers *headers, struct slice name, uint32_t num)
         (void)ht_headers_remove(headers, name);
 }
 
-void px_trace_apply(h2o_mem_pool_t *pool, struct px_random *random, bool keep_id, struct ht_headers *headers,
+void px_trace_apply(h2o_mem_pool_t *pool, struct rng *rng, bool keep_id, struct ht_headers *headers,
                     struct px_trace *ret)
 {
     struct found found = find(headers);
@@ -124,13 +124,13 @@ void px_trace_apply(h2o_mem_pool_t *pool, struct px_random *random, bool keep_id
     ret->request_id = found.request_id;
     if (!keep_id || found.num_ids != 1 || !is_harmless_id(found.request_id)) {
         drop(headers, SLICE("x-request-id"), found.num_ids);
-        ret->request_id = make_request_id(pool, random);
+        ret->request_id = make_request_id(pool, rng);
         ht_headers_add(pool, headers, SLICE("x-request-id"), ret->request_id);
     }
     if (found.num_parents != 1 || !px_traceparent_is_valid(found.traceparent)) {
         drop(headers, SLICE("traceparent"), found.num_parents);
         drop(headers, SLICE("tracestate"), found.num_states);
-        found.traceparent = make_traceparent(pool, random);
+        found.traceparent = make_traceparent(pool, rng);
         ht_headers_add(pool, headers, SLICE("traceparent"), found.traceparent);
     }
     ret->trace_id = slice_make(found.traceparent.base + 3, PX_TRACE_ID_LEN);

@@ -1,6 +1,7 @@
 /* Views come and go; draining; the end. */
 #include "core/proxy/worker.h"
 
+#include "core/base/crypto.h"
 #include "core/proxy/dataplane.h"
 #include "core/proxy/listener.h"
 #include "core/proxy/request.h"
@@ -25,6 +26,13 @@ static struct px_view *view_new(struct px_worker *worker, struct px_config *conf
     return view;
 }
 
+static void free_series(struct px_view *view, uint32_t route)
+{
+    for (uint32_t i = 0; view->series[route] != NULL && i < view->config->num_series[route]; i++)
+        px_series_unref(&view->worker->stats, view->series[route][i]);
+    free(view->series[route]);
+}
+
 static void view_free(struct px_view *view)
 {
     const struct cfg_snapshot *snapshot = view->config->snapshot;
@@ -32,7 +40,7 @@ static void view_free(struct px_view *view)
     for (uint32_t i = 0; i < snapshot->num_clusters; i++)
         px_cluster_unref(view->clusters[i]);
     for (uint32_t i = 0; i < snapshot->num_routes; i++)
-        free(view->series[i]);
+        free_series(view, i);
     free(view->clusters);
     free(view->series);
     --view->worker->num_views;
@@ -62,8 +70,8 @@ struct px_series *px_view_series(const struct px_view *view, const struct cfg_ru
     if (*slot == NULL)
         *slot = xcalloc(view->config->num_series[route], sizeof(**slot));
     if ((*slot)[at] == NULL)
-        (*slot)[at] = px_stats_series(&view->worker->stats, rule->route->name,
-                                      backend != NULL ? backend->cluster_name : slice_make("", 0));
+        (*slot)[at] = px_series_use(&view->worker->stats, rule->route->name,
+                                    backend != NULL ? backend->cluster_name : slice_make("", 0));
     return (*slot)[at];
 }
 
@@ -134,9 +142,9 @@ void px_worker_init(struct px_worker *worker, struct net_worker *net, struct px_
     list_init(&worker->listeners);
     list_init(&worker->conns);
     list_init(&worker->spare_requests);
-    px_random_init(&worker->random);
+    worker->rng.state = crypto_random_u64();
     px_stats_init(&worker->stats);
-    worker->unrouted = px_stats_series(&worker->stats, slice_make("", 0), slice_make("", 0));
+    worker->unrouted = px_series_use(&worker->stats, slice_make("", 0), slice_make("", 0));
     timer_init(&worker->drain_timer, on_drain_timeout);
 }
 
@@ -159,6 +167,6 @@ void px_worker_clear(struct px_worker *worker)
     LIST_FOR_SAFE(req, &worker->spare_requests, struct px_request, link)
     free(req);
     hashmap_clear(&worker->clusters);
-    px_stats_clear(&worker->stats);
     worker->log = px_access_log_buffer_free(worker->log);
+    px_stats_clear(&worker->stats);
 }

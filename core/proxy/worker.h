@@ -9,7 +9,7 @@
 
 #include "core/proxy/cluster.h"
 #include "core/proxy/config.h"
-#include "core/proxy/random.h"
+#include "core/base/rng.h"
 #include "core/proxy/telemetry/stats.h"
 
 struct px_dataplane;
@@ -34,7 +34,7 @@ struct px_worker {
     struct list conns;              /* of struct ht_server_conn */
     unsigned num_conns;
     struct hashmap clusters;        /* name -> struct px_cluster */
-    struct px_random random;
+    struct rng rng;
     struct list spare_requests;     /* freed ones, to be used again */
     unsigned num_spare, num_requests;
     struct px_stats stats;

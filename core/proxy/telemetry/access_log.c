@@ -38,7 +38,7 @@ struct px_access_log {
 struct px_access_log_buffer {
     struct px_access_log *log;
     struct net_worker *worker;
-    uint64_t *dropped;
+    struct metric *dropped;
     struct strbuf text;
     uint64_t num_lines; /* in text */
     bool is_on;
@@ -204,7 +204,7 @@ void px_access_log_flush(struct px_access_log_buffer *buffer)
     chunk->path = xstrdup(buffer->path);
     buffer->text = STRBUF_INIT;
     if (!hand_over(buffer->log, chunk)) {
-        *buffer->dropped += buffer->num_lines;
+        metric_add(buffer->dropped, buffer->num_lines);
         strbuf_clear(&chunk->text);
         free(chunk->path);
         free(chunk);
@@ -217,7 +217,8 @@ static void on_timer(struct timer *timer)
     px_access_log_flush(CONTAINER_OF(timer, struct px_access_log_buffer, timer));
 }
 
-struct px_access_log_buffer *px_access_log_buffer_new(struct px_access_log *log, struct net_worker *worker, uint64_t *dropped)
+struct px_access_log_buffer *px_access_log_buffer_new(struct px_access_log *log, struct net_worker *worker,
+                                                      struct metric *dropped)
 {
     struct px_access_log_buffer *buffer = xcalloc(1, sizeof(*buffer));
 

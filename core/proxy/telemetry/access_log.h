@@ -8,7 +8,7 @@
 #ifndef SELVEDGE_PROXY_ACCESS_LOG_H
 #define SELVEDGE_PROXY_ACCESS_LOG_H
 
-#include "core/base/strbuf.h"
+#include "core/base/metrics.h"
 #include "core/net/worker.h"
 
 struct px_access_log;        /* the writer */
@@ -18,9 +18,9 @@ struct px_access_log *px_access_log_new(void);
 struct px_access_log *px_access_log_free(struct px_access_log *log); /* writes what it was handed; NULL is fine */
 void px_access_log_reopen(struct px_access_log *log);
 
-/* `dropped` counts lines lost. */
+/* `dropped` counts lines lost; borrowed. */
 struct px_access_log_buffer *px_access_log_buffer_new(struct px_access_log *log, struct net_worker *worker,
-                                                      uint64_t *dropped);
+                                                      struct metric *dropped);
 struct px_access_log_buffer *px_access_log_buffer_free(struct px_access_log_buffer *buffer); /* hands over; returns NULL */
 /* "stdout", "off" (or empty), or a path; any thread may open it first. Idempotent. */
 void px_access_log_configure(struct px_access_log_buffer *buffer, struct slice target);

@@ -2,11 +2,8 @@
 #include "core/proxy/telemetry/collect.h"
 
 struct part {
-    struct px_stats stats;
     struct px_endpoint_row *rows;
     size_t num_rows, cap_rows;
-    unsigned num_requests, num_conns;
-    size_t mem_used;
 };
 
 struct collect {
@@ -68,10 +65,6 @@ static void visit(struct px_worker *worker, void *data)
     struct part *part = &collect->parts[worker->net->index];
     struct hashmap_slot *slot;
 
-    px_stats_merge(&part->stats, &worker->stats);
-    part->num_requests = worker->num_requests;
-    part->num_conns = worker->num_conns;
-    part->mem_used = worker->net->mem_used;
     for (size_t i = 0; (slot = hashmap_next(&worker->clusters, &i)) != NULL;)
         add_cluster(part, slot->value);
 }
@@ -100,16 +93,11 @@ static void merge_row(struct px_endpoint_row *into, const struct px_endpoint_row
 
 static void merge_part(struct px_collection *into, struct part *part)
 {
-    px_stats_merge(&into->stats, &part->stats);
-    into->num_requests += part->num_requests;
-    into->num_conns += part->num_conns;
-    into->mem_used += part->mem_used;
     into->rows = xrealloc(into->rows, (into->num_rows + part->num_rows + 1) * sizeof(into->rows[0]));
     if (part->num_rows != 0)
         memcpy(into->rows + into->num_rows, part->rows, part->num_rows * sizeof(part->rows[0]));
     into->num_rows += part->num_rows;
     free(part->rows);
-    px_stats_clear(&part->stats);
 }
 
 static void fold_rows(struct px_collection *collection)
@@ -133,7 +121,6 @@ static void done(void *data)
     struct collect *collect = data;
     struct px_collection all = {.rows = NULL};
 
-    px_stats_init(&all.stats);
     for (unsigned i = 0; i < collect->num_parts; i++)
         merge_part(&all, &collect->parts[i]);
     fold_rows(&all);
@@ -141,7 +128,6 @@ static void done(void *data)
     for (size_t i = 0; i < all.num_rows; i++)
         free(all.rows[i].key);
     free(all.rows);
-    px_stats_clear(&all.stats);
     free(collect);
 }
 
@@ -154,7 +140,5 @@ void px_collect(struct px_dataplane *dataplane, px_collect_cb on_done, void *dat
     collect->on_done = on_done;
     collect->data = data;
     collect->num_parts = num;
-    for (unsigned i = 0; i < num; i++)
-        px_stats_init(&collect->parts[i].stats);
     px_dataplane_visit(dataplane, visit, done, collect);
 }

@@ -1,4 +1,4 @@
-/* A copy of what all workers know about themselves, merged: for metrics, /clusters and the telemetry stream.
+/* What all workers know about clusters and endpoints, merged: for metrics, /clusters and the console.
  *
  * Threads: started and delivered on main; each worker writes its own part, in a message. */
 #ifndef SELVEDGE_PROXY_COLLECT_H
@@ -15,11 +15,8 @@ struct px_endpoint_row {
 };
 
 struct px_collection {
-    struct px_stats stats;
-    struct px_endpoint_row *rows;   /* sorted by cluster, then endpoint */
+    struct px_endpoint_row *rows; /* sorted by cluster, then endpoint */
     size_t num_rows;
-    unsigned num_requests, num_conns;
-    size_t mem_used;
 };
 
 typedef void (*px_collect_cb)(const struct px_collection *collection, void *data);

@@ -17,17 +17,18 @@ static unsigned status_of(const struct px_request *req)
 static void count(const struct px_request *req, uint64_t duration_us)
 {
     struct px_series *series = req->series;
-    unsigned class = status_of(req) / 100;
+    struct px_stats *stats = &req->worker->stats;
 
-    ++series->requests[class < PX_NUM_CODE_CLASSES ? class : 0];
-    series->bytes_in += req->x->body_bytes_in;
-    series->bytes_out += req->x->body_bytes_out;
+    px_series_count(stats, series, status_of(req));
+    metric_add(series->bytes_in, req->x->body_bytes_in);
+    metric_add(series->bytes_out, req->x->body_bytes_out);
     if (!req->is_tunnel) /* hours of a WebSocket say nothing about latency */
-        px_latency_add(&series->duration, duration_us);
+        metric_record(series->duration, duration_us);
     if (req->attempt.head_us != 0)
-        px_latency_add(&series->upstream, req->attempt.head_us - req->attempt.started_us);
+        metric_record(series->first_byte, req->attempt.head_us - req->attempt.started_us);
     if (req->cause != PX_FAIL_NONE)
-        ++req->worker->stats.fails[req->cause];
+        px_stats_fail(stats, req->cause);
+    metric_set(stats->buffers, (int64_t)req->worker->net->mem_used);
 }
 
 /* ---- the line ---- */
@@ -160,7 +161,7 @@ void px_record(struct px_request *req)
     result_fields(out, req, duration_us);
     decision_fields(out, req);
     strbuf_adds(out, "}\n");
-    ++req->worker->stats.log_lines;
+    metric_add(req->worker->stats.log_lines, 1);
     px_access_log_commit(log);
 }
 
@@ -169,7 +170,7 @@ void px_record_bad_request(struct px_worker *worker, const struct px_conn *conn,
 {
     enum { MAX_HEAD = 256 };
 
-    ++worker->stats.bad_requests;
+    metric_add(worker->stats.bad_requests, 1);
     if (!px_access_log_is_on(worker->log))
         return;
     struct strbuf *out = px_access_log_line(worker->log);
@@ -180,6 +181,6 @@ void px_record_bad_request(struct px_worker *worker, const struct px_conn *conn,
     field(out, "detail", slice_of(detail));
     field(out, "head", slice_make(head.base, MIN(head.len, (size_t)MAX_HEAD)));
     strbuf_adds(out, "}\n");
-    ++worker->stats.log_lines;
+    metric_add(worker->stats.log_lines, 1);
     px_access_log_commit(worker->log);
 }

@@ -5,7 +5,7 @@
 #include "core/base/strbuf.h"
 #include "core/proxy/telemetry/collect.h"
 
-void px_render_metrics(const struct px_dataplane *dataplane, const struct px_collection *collection, struct strbuf *out);
+void px_render_metrics(struct px_dataplane *dataplane, const struct px_collection *collection, struct strbuf *out);
 /* {"clusters":[{"name","panic","waiting","endpoints":[…]}]} */
 void px_render_clusters(const struct px_collection *collection, struct strbuf *out);
 /* What is served, without secrets: revision, listeners with their state, counts. */
