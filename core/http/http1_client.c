@@ -16,7 +16,6 @@
 enum {
     MAX_INFO = 16,            /* interim answers a call */
     LINGER_MS = 1000,         /* for a tunnel's last bytes */
-    COALESCE_MAX = 16 * 1024, /* smaller pieces of a chunked body are copied, to leave in one system call */
     HEAD_EXTRA = 320,         /* request line without its slices, and the lines of put_control() */
 };
 
@@ -41,7 +40,7 @@ struct h1c {
     uint64_t body_left;    /* of a response with Content-Length */
     uint64_t request_left; /* of a request with Content-Length */
     uint64_t sent_mark;    /* io.bytes_out when the call began */
-    struct iovec head;     /* request head not handed to the io yet; memory of the call's pool */
+    struct ht1_out out;    /* a waiting request head is memory of the call's pool */
     unsigned num_info;
     enum ht_fail fail;     /* what a verb caused, for the post */
     const char *detail;    /* NULL: nothing */
@@ -106,7 +105,7 @@ static bool is_reusable(const struct h1c *h)
     const struct net_io *io = &h->conn->io;
 
     return h->keep_alive && h->call->is_ended && !h->conn->is_gone && !io->is_eof && !io->is_failed &&
-           h->head.iov_len == 0 && net_io_pending(io) == 0 && h->detail == NULL;
+           h->out.head.iov_len == 0 && net_io_pending(io) == 0 && h->detail == NULL;
 }
 
 static void on_lingered(struct net_io *io)
@@ -517,30 +516,10 @@ static void make_head(struct h1c *h)
     at = ht1_put_fields(at, call->request_headers);
     at = HT1_PUT(at, "\r\n");
     assert((size_t)(at - head) <= size);
-    h->head = (struct iovec){head, (size_t)(at - head)};
+    h->out.head = (struct iovec){head, (size_t)(at - head)};
 }
 
 /* ---- writing ---- */
-
-/* The head that waits, and these pieces, in one system call. */
-static ssize_t write_all(struct h1c *h, const struct iovec *iov, int num)
-{
-    struct iovec all[num + 1];
-    int skip = h->head.iov_len == 0;
-
-    all[0] = h->head;
-    if (num != 0)
-        memcpy(all + 1, iov, sizeof(*iov) * (size_t)num);
-    h->head = (struct iovec){NULL, 0};
-    return net_io_write(&h->conn->io, all + skip, num + 1 - skip);
-}
-
-static void buffer_head(struct h1c *h)
-{
-    if (h->head.iov_len != 0)
-        net_io_buffer(&h->conn->io, h->head.iov_base, h->head.iov_len);
-    h->head = (struct iovec){NULL, 0};
-}
 
 static bool body_result(struct h1c *h, ssize_t pending)
 {
@@ -548,28 +527,6 @@ static bool body_result(struct h1c *h, ssize_t pending)
         return true; /* a dead stream comes back as on_fail */
     h->is_stopped = 1;
     return false;
-}
-
-static bool write_chunk(struct h1c *h, const struct iovec *iov, int num, size_t len)
-{
-    struct net_io *io = &h->conn->io;
-    char head[HT1_CHUNK_HEAD_MAX];
-    size_t head_len = ht1_chunk_head(head, len);
-
-    if (len > COALESCE_MAX || net_io_pending(io) > COALESCE_MAX) {
-        struct iovec all[num + 2];
-        all[0] = (struct iovec){head, head_len};
-        memcpy(all + 1, iov, sizeof(*iov) * (size_t)num);
-        all[num + 1] = (struct iovec){"\r\n", 2};
-        return body_result(h, write_all(h, all, num + 2));
-    }
-    buffer_head(h);
-    char *start = net_io_reserve(io, head_len + len + 2 + sizeof("0\r\n\r\n")), *at = ht1_put(start, head, head_len);
-    for (int i = 0; i < num; i++)
-        at = ht1_put_slice(at, slice_make(iov[i].iov_base, iov[i].iov_len));
-    at = HT1_PUT(at, "\r\n");
-    net_io_commit(io, (size_t)(at - start));
-    return true;
 }
 
 /* ---- the engine's verbs ---- */
@@ -599,7 +556,7 @@ static void start(struct ht_client_conn *conn, struct ht_call *call)
     if (call->has_body)
         settle_soon(h); /* leaves with the first piece of the body, or from there */
     else
-        (void)write_all(h, NULL, 0); /* a dead stream comes back as on_fail */
+        (void)ht1_out_write(&h->out, NULL, 0); /* a dead stream comes back as on_fail */
 }
 
 static bool body(struct ht_call *call, const struct iovec *iov, int num)
@@ -610,41 +567,36 @@ static bool body(struct ht_call *call, const struct iovec *iov, int num)
     if (h->phase == PHASE_CLOSED || call->is_ended || h->detail != NULL)
         return true;
     if (len == 0)
-        return body_result(h, write_all(h, NULL, 0));
+        return body_result(h, ht1_out_write(&h->out, NULL, 0));
     if (call->is_tunnel)
-        return body_result(h, write_all(h, iov, num));
+        return body_result(h, ht1_out_write(&h->out, iov, num));
     if (h->is_request_chunked)
-        return write_chunk(h, iov, num, len);
+        return body_result(h, ht1_out_chunk(&h->out, iov, num, len));
     if (len > h->request_left) { /* more than announced would be read as the next request */
         die_soon(h, HT_FAIL_PROTOCOL, "request body longer than announced");
         return true;
     }
     h->request_left -= len;
-    return body_result(h, write_all(h, iov, num));
+    return body_result(h, ht1_out_write(&h->out, iov, num));
 }
 
 static void end(struct ht_call *call, const struct ht_headers *trailers)
 {
     struct h1c *h = h1c_of(call);
-    struct net_io *io = &h->conn->io;
 
     if (h->phase == PHASE_CLOSED || call->is_ended || h->detail != NULL)
         return;
     call->is_ended = 1;
     if (call->is_tunnel) {
-        net_io_shutdown(io);
+        net_io_shutdown(&h->conn->io);
         return;
     }
     if (h->request_left != 0) {
         die_soon(h, HT_FAIL_PROTOCOL, "request body shorter than announced");
         return;
     }
-    if (!h->is_request_chunked)
-        return;
-    buffer_head(h);
-    char *from = net_io_reserve(io, ht1_fields_size(trailers) + 8), *at = HT1_PUT(from, "0\r\n");
-    at = ht1_put_trailers(at, trailers);
-    net_io_commit(io, (size_t)(at - from));
+    if (h->is_request_chunked)
+        ht1_out_last_chunk(&h->out, trailers);
 }
 
 static void resume(struct ht_call *call)
@@ -666,7 +618,7 @@ static void cancel(struct ht_call *call)
     if (h->call != call)
         return;
     h->call = NULL;
-    h->head = (struct iovec){NULL, 0};
+    ht1_out_drop(&h->out);
     (void)ht_call_let_go(call); /* closed right here */
     h->conn->capacity = 0;
     if (h->phase == PHASE_CLOSED) /* die() is under way */
@@ -698,8 +650,8 @@ static void on_settle(struct net_post *post)
         net_io_resume(&conn->io);
     }
     if (h->detail == NULL) {
-        if (h->head.iov_len != 0)
-            (void)write_all(h, NULL, 0); /* a dead stream comes back as on_fail */
+        if (h->out.head.iov_len != 0)
+            (void)ht1_out_write(&h->out, NULL, 0); /* a dead stream comes back as on_fail */
         return;
     }
     if (h->phase == PHASE_CLOSED && h->call == NULL) {
@@ -715,6 +667,7 @@ static void adopt(struct ht_client_conn *conn)
     struct h1c *h = xcalloc(1, sizeof(*h));
 
     h->conn = conn;
+    h->out.io = &conn->io;
     net_post_init(&h->settle, on_settle);
     conn->engine_data = h;
     conn->capacity = 1;

@@ -21,7 +21,6 @@ enum {
     LINGER_MS = 2000,        /* for the client to read our last words */
     DRAIN_MS = 5000,         /* for the rest of a body nobody wants */
     SPARE_FIELDS = 4,        /* what a proxy adds without growing the list */
-    COALESCE_MAX = 16 * 1024 /* smaller pieces of a chunked body are copied, to leave in one system call */
 };
 
 enum phase {
@@ -45,7 +44,7 @@ struct h1 {
     uint64_t body_left;     /* of a request body with Content-Length */
     uint64_t drained;       /* bytes swallowed in PHASE_DRAIN */
     uint64_t response_left; /* of a response with Content-Length */
-    struct iovec head;      /* response head not handed to the io yet; pool memory */
+    struct ht1_out out;     /* a waiting response head is pool memory */
     struct slice websocket_key;
     uint64_t head_started_us;
     uint64_t since_ms;       /* what the phase's timeout counts from */
@@ -106,7 +105,8 @@ static uint64_t phase_deadline(const struct h1 *h)
         return later(h->since_ms, DRAIN_MS);
     case PHASE_TUNNEL: /* we ended our direction: so long may the client take for its own */
         return h->x.is_ended ? later(h->since_ms, limits->write_idle_timeout_ms) : UINT64_MAX;
-    case PHASE_WAIT:
+    case PHASE_WAIT: /* a client that half-closed may be gone altogether: only writing would tell */
+        return h->conn->io.is_eof_told ? later(h->conn->io.last_progress_ms, limits->body_idle_timeout_ms) : UINT64_MAX;
     case PHASE_CLOSED:
         break;
     }
@@ -164,7 +164,7 @@ static void close_with_linger(struct h1 *h)
 {
     h->phase = PHASE_CLOSED;
     timer_stop(&h->timer);
-    if (h->head.iov_len != 0)
+    if (h->out.head.iov_len != 0)
         (void)write_all(h, NULL, 0); /* the stream ends here anyway */
     end_exchange(h, h->x.is_ended ? HT_CLOSE_DONE : HT_CLOSE_ABORTED);
     net_io_close_gracefully(&h->conn->io, LINGER_MS, on_lingered);
@@ -215,6 +215,10 @@ static void refuse(struct h1 *h, unsigned status, const char *detail, struct sli
 /* The request turned out bad after it was handed over. */
 static void refuse_body(struct h1 *h, enum ht1_refusal refusal, enum ht_close why)
 {
+    if (h->phase == PHASE_DRAIN) { /* the answer stands */
+        close_with_linger(h);
+        return;
+    }
     if (h->x.is_head_sent || h->is_over) {
         fail(h, why);
         return;
@@ -265,7 +269,7 @@ static void begin_exchange(struct h1 *h, const struct ht1_request *request)
     fill_exchange(h, request);
     h->has_exchange = 1;
     h->is_over = h->is_stopped = h->is_response_chunked = h->is_until_close = h->has_no_body = 0;
-    h->head = (struct iovec){NULL, 0};
+    ht1_out_drop(&h->out);
     h->keep_alive = request->keep_alive;
     h->must_continue = request->expects_continue;
     h->websocket_key = request->websocket_key;
@@ -567,6 +571,7 @@ static void on_eof(struct net_io *io)
         fail(h, HT_CLOSE_PEER_RESET);
     } else {
         check_cut_off(h);
+        arm(h);
     }
 }
 
@@ -616,6 +621,9 @@ static void on_phase_timeout(struct h1 *h)
     case PHASE_TUNNEL:
         fail(h, HT_CLOSE_DONE);
         break;
+    case PHASE_WAIT:
+        fail(h, HT_CLOSE_PEER_RESET);
+        break;
     default:
         close_with_linger(h);
     }
@@ -651,26 +659,12 @@ static void note_pending(struct h1 *h, ssize_t pending)
     arm(h);
 }
 
-/* The head that waits, and these pieces, in one system call. */
 static ssize_t write_all(struct h1 *h, const struct iovec *iov, int num)
 {
-    struct iovec all[num + 1];
-    int skip = h->head.iov_len == 0;
+    ssize_t pending = ht1_out_write(&h->out, iov, num);
 
-    all[0] = h->head;
-    if (num != 0)
-        memcpy(all + 1, iov, sizeof(*iov) * (size_t)num);
-    h->head = (struct iovec){NULL, 0};
-    ssize_t pending = net_io_write(&h->conn->io, all + skip, num + 1 - skip);
     note_pending(h, pending);
     return pending;
-}
-
-static void buffer_head(struct h1 *h)
-{
-    if (h->head.iov_len != 0)
-        net_io_buffer(&h->conn->io, h->head.iov_base, h->head.iov_len);
-    h->head = (struct iovec){NULL, 0};
 }
 
 static char *put_status_line(char *at, unsigned status)
@@ -748,7 +742,7 @@ static void write_head(struct h1 *h, const struct ht_headers *headers, int64_t c
     at = ht1_put_fields(at, headers);
     at = HT1_PUT(at, "\r\n");
     assert((size_t)(at - head) <= size);
-    h->head = (struct iovec){head, (size_t)(at - head)};
+    h->out.head = (struct iovec){head, (size_t)(at - head)};
     settle_soon(h); /* leaves with the first piece of the body, or from there */
 }
 
@@ -781,7 +775,7 @@ static void exchange_abort(struct ht_exchange *x, uint32_t h2_code)
     if (is_gone(h))
         return;
     /* Only a reset tells a client that reads until the end that this was not the end. */
-    if (h->is_until_close && h->head.iov_len == 0)
+    if (h->is_until_close && h->out.head.iov_len == 0)
         net_io_reset(&h->conn->io);
     fail(h, HT_CLOSE_ABORTED);
 }
@@ -833,25 +827,11 @@ static bool body_result(struct h1 *h, ssize_t pending)
 
 static bool write_chunk(struct h1 *h, const struct iovec *iov, int num, size_t len)
 {
-    struct net_io *io = &h->conn->io;
-    char head[HT1_CHUNK_HEAD_MAX];
-    size_t head_len = ht1_chunk_head(head, len);
+    ssize_t pending = ht1_out_chunk(&h->out, iov, num, len);
 
-    if (len > COALESCE_MAX || net_io_pending(io) > COALESCE_MAX) {
-        struct iovec all[num + 2];
-        all[0] = (struct iovec){head, head_len};
-        memcpy(all + 1, iov, sizeof(*iov) * (size_t)num);
-        all[num + 1] = (struct iovec){"\r\n", 2};
-        return body_result(h, write_all(h, all, num + 2));
-    }
-    buffer_head(h);
-    char *start = net_io_reserve(io, head_len + len + 2 + sizeof("0\r\n\r\n")), *at = ht1_put(start, head, head_len);
-    for (int i = 0; i < num; i++)
-        at = ht1_put_slice(at, slice_make(iov[i].iov_base, iov[i].iov_len));
-    at = HT1_PUT(at, "\r\n");
-    net_io_commit(io, (size_t)(at - start));
-    settle_soon(h);
-    return true;
+    note_pending(h, pending);
+    settle_soon(h); /* a buffered one that does not leave needs its clock */
+    return body_result(h, pending);
 }
 
 static bool exchange_body(struct ht_exchange *x, const struct iovec *iov, int num)
@@ -876,17 +856,6 @@ static bool exchange_body(struct ht_exchange *x, const struct iovec *iov, int nu
     return body_result(h, write_all(h, iov, num));
 }
 
-static void end_chunks(struct h1 *h, const struct ht_headers *trailers)
-{
-    struct net_io *io = &h->conn->io;
-    const struct ht_headers *sent = h->x.te_trailers ? trailers : NULL;
-
-    buffer_head(h);
-    char *start = net_io_reserve(io, ht1_fields_size(sent) + 8), *at = HT1_PUT(start, "0\r\n");
-    at = ht1_put_trailers(at, sent);
-    net_io_commit(io, (size_t)(at - start));
-}
-
 /* The response is out before the request is in: swallow the rest when that is cheap, else the connection ends here. */
 static void begin_drain(struct h1 *h)
 {
@@ -908,7 +877,7 @@ static void exchange_end(struct ht_exchange *x, const struct ht_headers *trailer
     }
     x->is_ended = 1;
     if (x->is_tunnel) {
-        if (h->head.iov_len != 0)
+        if (h->out.head.iov_len != 0)
             (void)write_all(h, NULL, 0); /* before the FIN; a failure comes back as on_error */
         net_io_shutdown(&h->conn->io);
         enter(h, PHASE_TUNNEL);
@@ -916,7 +885,7 @@ static void exchange_end(struct ht_exchange *x, const struct ht_headers *trailer
         return;
     }
     if (h->is_response_chunked)
-        end_chunks(h, trailers);
+        ht1_out_last_chunk(&h->out, x->te_trailers ? trailers : NULL);
     if (h->phase == PHASE_BODY)
         begin_drain(h);
     settle_soon(h);
@@ -956,7 +925,7 @@ static bool is_flushed(struct h1 *h)
 {
     struct net_io *io = &h->conn->io;
 
-    if (h->head.iov_len != 0 || (net_io_pending(io) != 0 && !io->wants_write))
+    if (h->out.head.iov_len != 0 || (net_io_pending(io) != 0 && !io->wants_write))
         (void)write_all(h, NULL, 0); /* a failure comes back as on_error */
     note_pending(h, (ssize_t)net_io_pending(io));
     return net_io_pending(io) == 0;
@@ -984,7 +953,7 @@ static void close_exchange(struct h1 *h)
     conn->handler->on_close(&h->x, h->why);
     h->has_exchange = h->is_over = 0;
     h->response_left = 0;
-    h->head = (struct iovec){NULL, 0};
+    ht1_out_drop(&h->out);
     h2o_mem_clear_pool(&h->x.pool);
 }
 
@@ -1021,6 +990,7 @@ static size_t adopt(struct ht_server_conn *conn, const char *bytes, size_t len)
     struct h1 *h = xcalloc(1, sizeof(*h));
 
     h->conn = conn;
+    h->out.io = &conn->io;
     h2o_mem_init_pool(&h->x.pool);
     net_post_init(&h->settle, on_settle);
     timer_init(&h->timer, on_timer);

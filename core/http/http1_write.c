@@ -1,5 +1,9 @@
-/* HTTP/1.x heads as bytes. */
+/* HTTP/1.x heads as bytes, and the order in which bytes leave. */
 #include "core/http/http1_write.h"
+
+#include "core/http/http1_parse.h"
+
+enum { COALESCE_MAX = 16 * 1024 /* a larger chunk is worth a system call of its own, a smaller one a copy */ };
 
 static bool is_engines(const struct ht_header *header)
 {
@@ -48,4 +52,61 @@ char *ht1_put_number(char *at, uint64_t value)
         digits[sizeof(digits) - ++len] = (char)('0' + value % 10);
     while ((value /= 10) != 0);
     return ht1_put(at, digits + sizeof(digits) - len, len);
+}
+
+/* ---- the way out ---- */
+
+ssize_t ht1_out_write(struct ht1_out *out, const struct iovec *iov, int num)
+{
+    struct iovec all[num + 1];
+    int skip = out->head.iov_len == 0;
+
+    all[0] = out->head;
+    if (num != 0)
+        memcpy(all + 1, iov, sizeof(*iov) * (size_t)num);
+    ht1_out_drop(out);
+    return net_io_write(out->io, all + skip, num + 1 - skip);
+}
+
+static void buffer_head(struct ht1_out *out)
+{
+    if (out->head.iov_len != 0)
+        net_io_buffer(out->io, out->head.iov_base, out->head.iov_len);
+    ht1_out_drop(out);
+}
+
+static void buffer_chunk(struct ht1_out *out, const struct iovec *iov, int num, size_t len)
+{
+    /* With room for the last chunk, which follows soon or never. */
+    char *start = net_io_reserve(out->io, HT1_CHUNK_HEAD_MAX + len + sizeof("\r\n0\r\n\r\n")), *at = start;
+
+    at += ht1_chunk_head(at, len);
+    for (int i = 0; i < num; i++)
+        at = ht1_put_slice(at, slice_make(iov[i].iov_base, iov[i].iov_len));
+    at = HT1_PUT(at, "\r\n");
+    net_io_commit(out->io, (size_t)(at - start));
+}
+
+ssize_t ht1_out_chunk(struct ht1_out *out, const struct iovec *iov, int num, size_t len)
+{
+    struct iovec all[num + 2];
+    char head[HT1_CHUNK_HEAD_MAX];
+
+    if (len <= COALESCE_MAX && net_io_pending(out->io) <= COALESCE_MAX) {
+        buffer_head(out);
+        buffer_chunk(out, iov, num, len);
+        return 0;
+    }
+    all[0] = (struct iovec){head, ht1_chunk_head(head, len)};
+    memcpy(all + 1, iov, sizeof(*iov) * (size_t)num);
+    all[num + 1] = (struct iovec){"\r\n", 2};
+    return ht1_out_write(out, all, num + 2);
+}
+
+void ht1_out_last_chunk(struct ht1_out *out, const struct ht_headers *trailers)
+{
+    buffer_head(out);
+    char *start = net_io_reserve(out->io, ht1_fields_size(trailers) + sizeof("0\r\n\r\n")), *at = HT1_PUT(start, "0\r\n");
+    at = ht1_put_trailers(at, trailers);
+    net_io_commit(out->io, (size_t)(at - start));
 }

@@ -698,6 +698,8 @@ static void a_bad_rest_closes(void **state)
 {
     talk("POST /hello HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabcX");
     assert_int_equal(count(w->got.base, "HTTP/1.1 "), 1);
+    assert_has(w->got.base, "hello");
+    assert_int_equal(w->why, HT_CLOSE_DONE);
     assert_true(w->is_eof);
 }
 
@@ -1050,6 +1052,24 @@ static void a_running_exchange_has_no_idle_clock(void **state)
     assert_true(w->is_eof);
 }
 
+static void a_half_closed_client_is_not_waited_for_for_ever(void **state)
+{
+    start_clock();
+    talk("GET /late HTTP/1.1\r\n" H "\r\n");
+    ht_exchange_head(w->x, 200, NULL, -1);
+    talk("");
+    shutdown(w->peer, SHUT_WR);
+    talk("");
+    pass(59 * 1000);
+    ht_exchange_body(w->x, &(struct iovec){"abc", 3}, 1);
+    talk("");
+    pass(59 * 1000);
+    assert_int_equal(w->num_closed, 0);
+    pass(1001);
+    assert_int_equal(w->num_closed, 1);
+    assert_int_equal(w->why, HT_CLOSE_PEER_RESET);
+}
+
 static void an_http2_preface_cut_short_is_closed(void **state)
 {
     start_clock();
@@ -1138,6 +1158,7 @@ int main(void)
         TEST(a_reader_that_stops_is_cut_off),
         TEST(an_undrained_body_has_an_absolute_clock),
         TEST(a_running_exchange_has_no_idle_clock),
+        TEST(a_half_closed_client_is_not_waited_for_for_ever),
         TEST(an_http2_preface_cut_short_is_closed),
         TEST(first_bytes_go_in_front),
     };
