@@ -19,7 +19,8 @@ static int find_row(const struct field_schema *schema, struct slice name, uint32
 {
     for (uint32_t i = 0; i < schema->num_fields; ++i) {
         uint32_t at = guess + i < schema->num_fields ? guess + i : guess + i - schema->num_fields;
-        if (slice_is(name, schema->fields[at].name))
+        const char *row = schema->fields[at].name;
+        if (name.len != 0 && row[0] == name.base[0] && slice_is(name, row))
             return (int)at;
     }
     return -1;

@@ -1,7 +1,7 @@
 /* Field tables, the other way: a struct as JSON, and a schema as OpenAPI. */
 #include "core/model/field_ctx.h"
 
-#include "core/model/bytes.h"
+#include "core/base/base64.h"
 #include "core/base/clock.h"
 
 /* ---- structs to JSON ---- */
@@ -37,7 +37,7 @@ static struct json *encode_time(int64_t wall_us, struct arena *arena)
 static struct json *encode_bytes(struct slice bytes, struct arena *arena)
 {
     struct strbuf text = STRBUF_INIT;
-    bytes_to_base64(&text, bytes);
+    base64_add(&text, bytes);
     struct json *value = json_new_string(arena, strbuf_slice(&text));
     strbuf_clear(&text);
     return value;

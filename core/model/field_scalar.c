@@ -1,7 +1,7 @@
 /* Scalars of the field tables: text and numbers to C types, with bounds, closed sets and syntaxes. */
 #include "core/model/field_ctx.h"
 
-#include "core/model/bytes.h"
+#include "core/base/base64.h"
 #include "core/base/clock.h"
 
 #include <stdio.h>
@@ -105,8 +105,8 @@ static void decode_enum(struct field_ctx *ctx, const struct field *field, const 
 static void decode_bytes(struct field_ctx *ctx, const struct field *field, const struct json *value,
                          struct slice *out)
 {
-    char *bytes = arena_alloc(ctx->arena, value->text.len / 4 * 3 + 1);
-    ssize_t len = bytes_from_base64(value->text, bytes);
+    char *bytes = arena_alloc(ctx->arena, BASE64_DECODED_MAX(value->text.len) + 1);
+    ssize_t len = base64_decode(value->text, bytes);
     if (len < 0) {
         field_refuse_value(ctx, FIELD_INVALID, field, value, "must be base64");
         return;

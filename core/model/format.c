@@ -2,7 +2,7 @@
  * two. */
 #include "core/model/format.h"
 
-#include <arpa/inet.h>
+#include "core/base/cidr.h"
 
 #define LABEL "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 #define SUBDOMAIN LABEL "(\\." LABEL ")*"
@@ -222,39 +222,17 @@ static bool is_condition_reason(struct slice text)
 
 /* ---- addresses ---- */
 
-static int address_family(struct slice text)
-{
-    char copy[INET6_ADDRSTRLEN + 1];
-    unsigned char bytes[16];
-    if (text.len >= sizeof(copy))
-        return -1;
-    memcpy(copy, text.base, text.len);
-    copy[text.len] = '\0';
-    if (strlen(copy) != text.len)
-        return -1;
-    return inet_pton(AF_INET, copy, bytes) == 1    ? AF_INET
-           : inet_pton(AF_INET6, copy, bytes) == 1 ? AF_INET6
-                                                   : -1;
-}
-
+/* As the proxy will read them. */
 static bool is_ip(struct slice text)
 {
-    return address_family(text) >= 0;
+    struct ip_addr ignored;
+    return ip_parse(text, &ignored) == 0;
 }
 
 static bool is_cidr(struct slice text)
 {
-    struct slice address, length;
-    if (!split_prefix(text, &address, &length))
-        return is_ip(text);
-    int family = address_family(address);
-    unsigned bits = 0;
-    for (size_t i = 0; i < length.len; ++i)
-        bits = length.base[i] >= '0' && length.base[i] <= '9' && i < 3
-                   ? bits * 10 + (unsigned)(length.base[i] - '0')
-                   : 1000;
-    return family >= 0 && length.len != 0 && bits <= (family == AF_INET ? 32 : 128) &&
-           !(length.len > 1 && length.base[0] == '0');
+    struct cidr ignored;
+    return cidr_parse(text, &ignored) == 0;
 }
 
 /* ---- all of them ---- */

@@ -10,9 +10,10 @@ int pattern_check(struct slice pattern, struct err *err)
     int code;
     PCRE2_SIZE at, size = 0;
     PCRE2_UCHAR text[128];
-    /* \C matches half a character and \K moves the match's beginning: neither has a use here. */
+    if (pattern.len > PATTERN_MAX)
+        return err_set(err, ERR_INVALID, "a regular expression may not be longer than %d bytes", PATTERN_MAX);
     pcre2_code *compiled =
-        pcre2_compile((PCRE2_SPTR)pattern.base, pattern.len, PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
+        pcre2_compile((PCRE2_SPTR)pattern.base, pattern.len, PATTERN_OPTIONS, &code, &at, NULL);
     if (compiled == NULL) {
         (void)pcre2_get_error_message(code, text, sizeof(text));
         return err_set(err, ERR_INVALID, "%s at offset %zu", (const char *)text, (size_t)at);

@@ -70,13 +70,21 @@ static int add_cluster(struct build *b)
     return 0;
 }
 
+/* "host:port", "[v6]:port", "unix:/path". There are many: no printf. */
 static struct slice endpoint_key(struct arena *arena, const struct cfg_endpoint *endpoint)
 {
-    bool is_v6 = memchr(endpoint->host.base, ':', endpoint->host.len) != NULL;
     if (endpoint->port == 0)
         return endpoint->host;
-    return slice_of(arena_printf(arena, is_v6 ? "[%.*s]:%u" : "%.*s:%u", (int)endpoint->host.len,
-                                 endpoint->host.base, endpoint->port));
+    struct strbuf key = STRBUF_INIT;
+    bool is_v6 = memchr(endpoint->host.base, ':', endpoint->host.len) != NULL;
+    if (is_v6)
+        strbuf_addc(&key, '[');
+    strbuf_add_slice(&key, endpoint->host);
+    strbuf_adds(&key, is_v6 ? "]:" : ":");
+    strbuf_addu(&key, endpoint->port);
+    struct slice copy = copy_slice(arena, strbuf_slice(&key));
+    strbuf_clear(&key);
+    return copy;
 }
 
 static int add_endpoints(struct build *b)

@@ -2,12 +2,14 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/route/regex.h"
 
+#include "core/model/pattern.h"
+
 #include <pcre2.h>
 #include <pthread.h>
 
 /* A typical route pattern takes some tens of steps on a 100-byte path; 20,000 leave room for alternations of hundreds of
  * names, and bound a hostile pair of pattern and path to well under a millisecond. */
-enum { MAX_PATTERN = 1024, MAX_SUBJECT = 8192, MATCH_LIMIT = 20000, DEPTH_LIMIT = 500, HEAP_LIMIT_KB = 256 };
+enum { MAX_SUBJECT = 8192, MATCH_LIMIT = 20000, DEPTH_LIMIT = 500, HEAP_LIMIT_KB = 256 };
 
 struct rt_regex {
     pcre2_code *code;
@@ -58,12 +60,11 @@ struct rt_regex *rt_regex_new(struct slice pattern, struct err *err)
 {
     int code;
     PCRE2_SIZE at;
-    if (pattern.len > MAX_PATTERN) {
-        err_set(err, ERR_INVALID, "regular expression is longer than %d bytes", MAX_PATTERN);
+    if (pattern.len > PATTERN_MAX) {
+        err_set(err, ERR_INVALID, "regular expression is longer than %d bytes", PATTERN_MAX);
         return NULL;
     }
-    uint32_t options = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NO_AUTO_CAPTURE | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
-    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)pattern.base, pattern.len, options, &code, &at, NULL);
+    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)pattern.base, pattern.len, PATTERN_OPTIONS, &code, &at, NULL);
     if (compiled == NULL) {
         PCRE2_UCHAR text[128];
         pcre2_get_error_message(code, text, sizeof(text));

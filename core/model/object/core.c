@@ -1,6 +1,6 @@
 #include "core/model/object/core.h"
 
-#include "core/model/bytes.h"
+#include "core/base/base64.h"
 #include "core/model/format.h"
 
 enum { CONTENT_MAX = 1024 * 1024 }; /* of Secrets and ConfigMaps, as in Kubernetes */
@@ -220,7 +220,7 @@ const struct field_schema obj_endpoint_slice_schema =
 static void move_member(struct json *data, struct json *member, struct arena *arena)
 {
     struct strbuf text = STRBUF_INIT;
-    bytes_to_base64(&text, member->text);
+    base64_add(&text, member->text);
     (void)json_set_n(arena, data, member->key, json_new_string(arena, strbuf_slice(&text)));
     strbuf_clear(&text);
 }

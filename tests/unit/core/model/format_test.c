@@ -42,8 +42,8 @@ static uint32_t draw(uint32_t below)
     return (uint32_t)(seed >> 33) % below;
 }
 
-/* Short texts of anything; now and then one around 63, where names end. The latter of letters only: some of the patterns
- * take exponential time to say no. */
+/* Short texts of anything; now and then one around 63, where names end. The latter of letters only: some of
+ * the patterns take exponential time to say no. */
 static size_t random_text(char *out)
 {
     static const char pieces[] = "aaaZ09--..//__**%2f%zz#? \t~!$&'()+,;=:@\"\x7f\n\xc3";

@@ -185,6 +185,48 @@ static void the_valid_ones_are_taken_and_stay_so_with_defaults(void **state)
     }
 }
 
+static void what_is_written_reads_back_the_same(void **state)
+{
+    static const struct field_options options = {.unknown = FIELD_UNKNOWN_STRICT};
+    for (int id = 0; id < KIND_COUNT; ++id) {
+        struct field_report report;
+        const struct field_schema *schema = kind_get(id)->schema;
+        const void *first = decode(kind_get(id), parse(valid[id]), &report);
+        struct json *text = field_encode(schema, first, arena);
+        const void *second = field_decode(schema, text, "", &options, arena, &report);
+        if (report.num_violations != 0)
+            fail_msg("%s: %s", kind_get(id)->kind, findings(&report));
+        assert_true(json_equal(text, field_encode(schema, second, arena)));
+    }
+}
+
+static void status_is_looked_into_when_asked(void **state)
+{
+    static const struct field_options options = {.check_read_only = true};
+    static const struct {
+        const char *status, *expected;
+    } cases[] = {
+        {"{\"conditions\":[]}", ""},
+        {"{\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\",\"reason\":\"A\",\"message\":\"\","
+         "\"lastTransitionTime\":\"2026-01-01T00:00:00Z\"}]}",
+         ""},
+        {"{\"conditions\":[{\"type\":\"A\",\"status\":\"Maybe\",\"reason\":\"A\",\"message\":\"\","
+         "\"lastTransitionTime\":\"2026-01-01T00:00:00Z\"}]}",
+         "status.conditions[0].status | FieldValueNotSupported | Unsupported value: \"Maybe\": supported "
+         "values: \"True\", \"False\", \"Unknown\""},
+        {"{\"colour\":1}", "status.colour | FieldValueUnknown | unknown field \"status.colour\""},
+        {"[]", "status | FieldValueTypeInvalid | Invalid value: []: must be an object"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
+        struct field_report report;
+        struct json *object = parse(valid[KIND_GATEWAY]);
+        set_at(object, "status", cases[i].status);
+        field_report_init(&report, arena);
+        (void)kind_decode(kind_get(KIND_GATEWAY), object, SLICE("default"), &options, arena, &report);
+        assert_string_equal(findings(&report), cases[i].expected);
+    }
+}
+
 static void metadata(void **state)
 {
     static const struct change changes[] = {
@@ -957,6 +999,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(the_valid_ones_are_taken_and_stay_so_with_defaults),
+        TEST(what_is_written_reads_back_the_same),
+        TEST(status_is_looked_into_when_asked),
         TEST(metadata),
         TEST(core_kinds),
         TEST(gateways),
