@@ -311,6 +311,7 @@ struct ht_client_conn *ht_client_connect(struct net_worker *worker, const struct
     conn->owner = owner;
     conn->max_head_bytes = config->max_head_bytes != 0 ? config->max_head_bytes : MAX_HEAD_BYTES;
     conn->max_concurrent_streams = config->max_concurrent_streams != 0 ? config->max_concurrent_streams : MAX_STREAMS;
+    conn->ping_idle_ms = config->ping_idle_ms;
     conn->capacity = config->protocol == HT_CLIENT_HTTP2 ? conn->max_concurrent_streams : 1;
     conn->engine = &waiting;
     list_init(&conn->link);

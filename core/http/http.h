@@ -257,6 +257,9 @@ struct ht_client_config {
     uint32_t connect_timeout_ms;     /* to on_ready; 5 s */
     uint32_t max_head_bytes;         /* 64 KiB */
     uint32_t max_concurrent_streams; /* HTTP/2: our ceiling beside the peer's; 1024 */
+    /* HTTP/2: PING after so long without a byte while calls run; 10 s without an answer and the connection is lost. 0:
+     * off, the default, because gRPC servers take more than one in 5 minutes for abuse. */
+    uint32_t ping_idle_ms;
 };
 
 struct ht_client_conn {
@@ -270,7 +273,7 @@ struct ht_client_conn {
     uint64_t idle_since_ms;       /* valid while num_active == 0 */
     enum ht_version version;      /* once ready */
     bool is_ready, is_gone;
-    uint32_t max_head_bytes, max_concurrent_streams; /* of its config */
+    uint32_t max_head_bytes, max_concurrent_streams, ping_idle_ms; /* of its config */
     const struct ht_client_engine *engine; /* one that makes calls wait until the protocol is known */
     void *engine_data;
 };

@@ -21,6 +21,7 @@ enum {
     LAST_STREAM_IDS = 1000, /* so near to 2^31 the connection is used up */
     MAX_NV = 128, /* field lines built on the stack */
     LINGER_MS = 500,
+    PING_WAIT_MS = 10 * 1000,
 };
 
 struct client {
@@ -33,8 +34,8 @@ struct client {
     uint32_t peer_max_streams;
     unsigned has_settings : 1, allows_connect : 1, is_closing : 1 /* a last GOAWAY is queued */,
         is_io_closed : 1, wants_available : 1;
-    const char *flood;
-    struct timer timer; /* while closing: the last GOAWAY must be out by then */
+    struct timer timer; /* while closing: the last GOAWAY must be out by then; before: keepalive */
+    uint64_t read_ms, ping_ms; /* of the last bytes; 0, or of a PING without an answer */
 };
 
 struct stream {
@@ -220,9 +221,43 @@ static void give_up(struct client *client, uint32_t code, const char *detail)
     ht_h2_flush_later(&client->h2);
 }
 
+/* Keepalive: armed while calls run, moved on lazily, so that traffic costs no timer work. */
+static void watch(struct client *client)
+{
+    uint32_t idle_ms = client->conn->ping_idle_ms;
+    uint64_t deadline = client->ping_ms != 0 ? client->ping_ms + PING_WAIT_MS : client->read_ms + idle_ms;
+
+    if (idle_ms == 0 || client->conn->num_active == 0 || client->is_closing || client->h2.is_closed)
+        return;
+    if (!timer_is_running(&client->timer))
+        timer_start(&client->h2.worker->timers, &client->timer, deadline);
+}
+
+static void on_silence(struct client *client)
+{
+    uint64_t now = net_now_ms(client->h2.worker);
+
+    if (client->ping_ms != 0 && now - client->ping_ms >= PING_WAIT_MS) {
+        lose(client, HT_FAIL_RESET, "the upstream does not answer a PING");
+        return;
+    }
+    if (client->ping_ms == 0 && client->conn->num_active != 0 &&
+        now - client->read_ms >= client->conn->ping_idle_ms) {
+        client->ping_ms = now;
+        (void)nghttp2_submit_ping(client->h2.session, NGHTTP2_FLAG_NONE, NULL); /* memory only: would abort */
+        ht_h2_flush_later(&client->h2);
+    }
+    watch(client);
+}
+
 static void on_timer(struct timer *timer)
 {
-    close_now(CONTAINER_OF(timer, struct client, timer));
+    struct client *client = CONTAINER_OF(timer, struct client, timer);
+
+    if (client->is_closing)
+        close_now(client);
+    else
+        on_silence(client);
 }
 
 static void reap(struct client *client)
@@ -492,10 +527,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 {
     struct client *client = client_of_h2(user_data);
 
-    if (LIKELY(!ht_h2_glitch_frame(&client->h2, hd)))
-        return 0;
-    client->flood = ht_h2_glitch_name(&client->h2);
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
+    return UNLIKELY(ht_h2_glitch_frame(&client->h2, hd)) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
@@ -553,9 +585,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         if (stream != NULL)
             stream->is_sent = 1;
     } else if (frame->hd.type == NGHTTP2_RST_STREAM &&
-               frame->rst_stream.error_code == NGHTTP2_PROTOCOL_ERROR &&
-               ht_h2_glitch(&client->h2, HT_H2_RESET_BY_US)) {
-        give_up(client, NGHTTP2_ENHANCE_YOUR_CALM, ht_h2_glitch_name(&client->h2));
+               frame->rst_stream.error_code == NGHTTP2_PROTOCOL_ERROR) {
+        (void)ht_h2_glitch(&client->h2, HT_H2_RESET_BY_US); /* looked at after the flush */
     }
     return 0;
 }
@@ -659,8 +690,10 @@ static void start(struct ht_client_conn *conn, struct ht_call *call)
     list_init(&stream->link);
     call->conn = conn;
     call->engine_data = stream;
-    ++conn->num_active;
+    if (conn->num_active++ == 0)
+        client->read_ms = net_now_ms(conn->io.worker);
     update_capacity(client);
+    watch(client);
     if (call->upgrade.len != 0 && !client->has_settings) {
         list_push(&client->waiting, &stream->link);
         return;
@@ -734,8 +767,8 @@ static void tell_writable(struct ht_h2_stream *h2)
 
 static void session_failed(struct client *client, int error)
 {
-    if (client->flood != NULL)
-        give_up(client, NGHTTP2_ENHANCE_YOUR_CALM, client->flood);
+    if (client->h2.flood != NULL)
+        give_up(client, NGHTTP2_ENHANCE_YOUR_CALM, client->h2.flood);
     else if (error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
         give_up(client, NGHTTP2_ENHANCE_YOUR_CALM, "flood of frames");
     else
@@ -751,6 +784,8 @@ static size_t on_read(struct net_io *io, const char *bytes, size_t len)
         return len;
     used = nghttp2_session_mem_recv(client->h2.session, (const uint8_t *)bytes, len);
     client->peer_reset_id = 0;
+    client->read_ms = net_now_ms(io->worker);
+    client->ping_ms = 0;
     if (client->h2.is_closed)
         return len;
     if (used < 0)
@@ -798,6 +833,8 @@ static void after_flush(struct ht_h2 *h2)
     struct client *client = client_of_h2(h2);
     struct ht_client_conn *conn = client->conn;
 
+    if (h2->flood != NULL)
+        give_up(client, NGHTTP2_ENHANCE_YOUR_CALM, h2->flood);
     check_session(client);
     if (client->wants_available && !conn->is_gone && conn->is_ready && conn->capacity != 0) {
         client->wants_available = 0;

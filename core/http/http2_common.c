@@ -163,6 +163,7 @@ static const struct {
     [HT_H2_WINDOW_UPDATE] = {"WINDOW_UPDATE flood", 900, 500},
     [HT_H2_CONTINUATION] = {"CONTINUATION flood", 400, 50},
     [HT_H2_EMPTY_DATA] = {"flood of empty DATA frames", 400, 50},
+    [HT_H2_DRIBBLE] = {"window closed to a dribble", 1000, 100},
     [HT_H2_UNKNOWN] = {"flood of unknown frames", 400, 50},
 };
 
@@ -182,7 +183,10 @@ static void fade(struct ht_h2 *h2)
 bool ht_h2_glitch(struct ht_h2 *h2, enum ht_h2_glitch kind)
 {
     fade(h2);
-    return ++h2->glitches[kind] > glitch_table[kind].limit;
+    if (++h2->glitches[kind] <= glitch_table[kind].limit)
+        return false;
+    h2->flood = glitch_table[kind].name;
+    return true;
 }
 
 bool ht_h2_glitch_frame(struct ht_h2 *h2, const nghttp2_frame_hd *hd)
@@ -211,14 +215,6 @@ bool ht_h2_glitch_frame(struct ht_h2 *h2, const nghttp2_frame_hd *hd)
     }
 }
 
-const char *ht_h2_glitch_name(const struct ht_h2 *h2)
-{
-    for (int i = 0; i < HT_H2_NUM_GLITCHES; i++)
-        if (h2->glitches[i] > glitch_table[i].limit)
-            return glitch_table[i].name;
-    return NULL;
-}
-
 static void forgive(struct ht_h2 *h2, enum ht_h2_glitch kind, uint32_t less)
 {
     h2->glitches[kind] -= MIN(less, h2->glitches[kind]);
@@ -239,6 +235,8 @@ void ht_h2_finished_one(struct ht_h2 *h2)
 
 /* ---- options and callbacks of both kinds of session ---- */
 
+enum { DRIBBLE_BYTES = 64 }; /* a shorter DATA frame with more behind it: only a tiny window does that */
+
 static bool has_room(const struct ht_h2 *h2)
 {
     return h2->batch_len + HT_H2_MAX_FRAME <= NET_SCRATCH_SIZE;
@@ -254,6 +252,8 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     memcpy(at, framehd, 9);
     ht_h2_queue_take(&stream->out, h2->worker, at + 9, length);
     h2->batch_len += 9 + length;
+    if (UNLIKELY(length < DRIBBLE_BYTES && stream->out.len != 0))
+        (void)ht_h2_glitch(h2, HT_H2_DRIBBLE); /* looked at after the flush */
     h2->out_total -= length;
     stream->out_moved_ms = net_now_ms(h2->worker);
     ht_h2_worked(h2, length);
@@ -465,10 +465,14 @@ void ht_h2_check_backlog(struct ht_h2 *h2)
 
 /* ---- lifecycle ---- */
 
+/* What nghttp2 and our own structs hold, about; charged so that the governor sees connections and streams. */
+enum { SESSION_COST = 40 * 1024, STREAM_COST = HT_H2_STREAM_SIZE + 4096 };
+
 void ht_h2_init(struct ht_h2 *h2, const struct ht_h2_ops *ops, struct net_io *io)
 {
     *h2 =
         (struct ht_h2){.ops = ops, .io = io, .worker = io->worker, .glitches_at_ms = net_now_ms(io->worker)};
+    net_mem_charge(h2->worker, SESSION_COST);
     net_post_init(&h2->post, on_turn);
     list_init(&h2->heads);
     list_init(&h2->offers);
@@ -478,6 +482,7 @@ void ht_h2_init(struct ht_h2 *h2, const struct ht_h2_ops *ops, struct net_io *io
 void ht_h2_clear(struct ht_h2 *h2)
 {
     net_post_cancel(&h2->post);
+    net_mem_release(h2->worker, SESSION_COST);
     nghttp2_session_del(h2->session);
     h2->session = NULL;
 }
@@ -485,6 +490,7 @@ void ht_h2_clear(struct ht_h2 *h2)
 void ht_h2_stream_init(struct ht_h2_stream *stream, struct ht_h2 *h2, int32_t id)
 {
     *stream = (struct ht_h2_stream){.h2 = h2, .id = id};
+    net_mem_charge(h2->worker, STREAM_COST);
     stream->out_moved_ms = stream->in_moved_ms = net_now_ms(h2->worker);
     list_init(&stream->head_link);
     list_init(&stream->offer_link);
@@ -495,6 +501,7 @@ void ht_h2_stream_clear(struct ht_h2_stream *stream)
 {
     struct ht_h2 *h2 = stream->h2;
 
+    net_mem_release(h2->worker, STREAM_COST);
     h2->out_total -= stream->out.len;
     ht_h2_queue_clear(&stream->in, h2->worker);
     ht_h2_queue_clear(&stream->out, h2->worker);

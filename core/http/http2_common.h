@@ -51,6 +51,7 @@ enum ht_h2_glitch {
     HT_H2_WINDOW_UPDATE,
     HT_H2_CONTINUATION,
     HT_H2_EMPTY_DATA,
+    HT_H2_DRIBBLE, /* windows so small that every byte costs us a frame: CVE-2019-9511 */
     HT_H2_UNKNOWN, /* extension frames, GOAWAY, PUSH_PROMISE */
     HT_H2_NUM_GLITCHES,
 };
@@ -86,6 +87,8 @@ struct ht_h2 {
     size_t batch_len; /* during the flush: bytes in the worker's scratch, where a batch is put together */
     unsigned is_blocked : 1, /* the socket has not taken our last batch: wait for on_writable */
         is_reading_paused : 1, is_in_turn : 1, is_closed : 1 /* nothing goes out any more */;
+    const char
+        *flood; /* what the peer floods us with, or NULL: the connection must end with ENHANCE_YOUR_CALM */
     uint64_t glitches_at_ms;
     uint32_t glitches[HT_H2_NUM_GLITCHES];
 };
@@ -135,10 +138,9 @@ nghttp2_data_provider ht_h2_provider(struct ht_h2_stream *stream);
 /* Receiver: `len` bytes were taken by the stream's user. */
 void ht_h2_consumed(struct ht_h2_stream *stream, size_t len);
 
-/* True: over the limit, the connection must end with ENHANCE_YOUR_CALM. */
+/* True: over the limit; h2->flood says of what. */
 bool ht_h2_glitch(struct ht_h2 *h2, enum ht_h2_glitch kind);
 bool ht_h2_glitch_frame(struct ht_h2 *h2, const nghttp2_frame_hd *hd);
-const char *ht_h2_glitch_name(const struct ht_h2 *h2); /* of the kind that is over its limit */
 /* Useful work was done: forgives. `bytes` of DATA sent. */
 void ht_h2_worked(struct ht_h2 *h2, size_t bytes);
 void ht_h2_finished_one(struct ht_h2 *h2); /* a request went through whole */

@@ -31,7 +31,6 @@ struct server {
     int32_t peer_reset_id; /* RST_STREAM being handled */
     unsigned has_settings : 1, expects_continuation : 1, is_goaway_final : 1,
         is_closing : 1 /* a last GOAWAY is queued */, is_io_closed : 1;
-    const char *flood; /* why on_begin_frame stopped the session */
 };
 
 struct stream {
@@ -459,7 +458,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
     case HT_H2_CALM:
         break;
     }
-    server->flood = stream->head.detail;
+    server->h2.flood = stream->head.detail;
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -517,10 +516,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
         server->head_ms = now_ms(server);
     server->expects_continuation = (hd->type == NGHTTP2_HEADERS || hd->type == NGHTTP2_CONTINUATION) &&
                                    (hd->flags & NGHTTP2_FLAG_END_HEADERS) == 0;
-    if (LIKELY(!ht_h2_glitch_frame(&server->h2, hd)))
-        return 0;
-    server->flood = ht_h2_glitch_name(&server->h2);
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
+    return UNLIKELY(ht_h2_glitch_frame(&server->h2, hd)) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user_data)
@@ -533,8 +529,8 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
         (error == NGHTTP2_ERR_HTTP_HEADER || error == NGHTTP2_ERR_HTTP_MESSAGING))
         report(server, 400, "malformed request head", slice_make(NULL, 0));
     if (error == NGHTTP2_ERR_REFUSED_STREAM && ht_h2_glitch(&server->h2, HT_H2_RESET_BY_US))
-        server->flood = ht_h2_glitch_name(&server->h2);
-    return server->flood != NULL ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    return 0;
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user_data)
@@ -582,9 +578,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     struct server *server = server_of_h2(user_data);
     struct stream *stream;
 
-    if (frame->hd.type == NGHTTP2_RST_STREAM && is_provoked(frame->rst_stream.error_code) &&
-        ht_h2_glitch(&server->h2, HT_H2_RESET_BY_US))
-        calm(server, ht_h2_glitch_name(&server->h2));
+    if (frame->hd.type == NGHTTP2_RST_STREAM && is_provoked(frame->rst_stream.error_code))
+        (void)ht_h2_glitch(&server->h2, HT_H2_RESET_BY_US); /* looked at after the flush */
     if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
@@ -869,8 +864,8 @@ static void on_timer(struct timer *timer)
 
 static void session_failed(struct server *server, int error)
 {
-    if (server->flood != NULL)
-        calm(server, server->flood);
+    if (server->h2.flood != NULL)
+        calm(server, server->h2.flood);
     else if (error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
         calm(server, "flood of frames");
     else if (error == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
@@ -937,6 +932,8 @@ static void after_flush(struct ht_h2 *h2)
 {
     struct server *server = server_of_h2(h2);
 
+    if (h2->flood != NULL)
+        calm(server, h2->flood);
     reap(server);
     if (!h2->is_closed && nghttp2_session_want_read(h2->session) == 0 &&
         nghttp2_session_want_write(h2->session) == 0)

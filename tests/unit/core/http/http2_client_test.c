@@ -790,6 +790,28 @@ static void an_answer_may_overtake_the_end_of_the_request(void **state)
         raw_turn(&raw);
 }
 
+static void keepalive_is_asked_for_and_answered(void **state)
+{
+    uint64_t start_us = clock_mono_us();
+    struct raw_frame ping;
+
+    clock_fake(start_us, 1700000000000000);
+    client->ping_idle_ms = 30000;
+    struct made *now = call_raw();
+    clock_fake(start_us + 31000000, 1700000031000000);
+    RAW_UNTIL(&raw, raw_count(&raw, PING, 0) == 1);
+    assert_true(raw_find(&raw, 0, PING, 0, &ping));
+    raw_frame(&raw, PING, ACK, 0, ping.payload, 8);
+    answer(1, 0, "103", NULL, NULL);
+    RAW_UNTIL(&raw, now->num_infos == 1); /* so the answer has come, too */
+    clock_fake(start_us + 62000000, 1700000062000000);
+    RAW_UNTIL(&raw, raw_count(&raw, PING, 0) == 2);
+    assert_false(now->is_failed);
+    clock_fake(start_us + 73000000, 1700000073000000); /* no answer */
+    RAW_UNTIL(&raw, now->is_failed && num_gone == 1);
+    assert_int_equal(now->fail, HT_FAIL_RESET);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define E(name) cmocka_unit_test_setup_teardown(name, set_up_echo, tear_down)
 #define R(name) cmocka_unit_test_setup_teardown(name, set_up_raw, tear_down)
@@ -828,6 +850,7 @@ int main(void)
         R(garbage_ends_the_connection),
         R(a_call_may_be_cancelled_in_its_own_callback),
         R(an_answer_may_overtake_the_end_of_the_request),
+        R(keepalive_is_asked_for_and_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

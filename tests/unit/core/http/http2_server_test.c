@@ -787,6 +787,113 @@ static void acks_nobody_reads_do_not_pile_up(void **state)
     expect_calm();
 }
 
+/* A byte of window at a time. */
+static void a_dribbling_window_ends_the_connection(void **state)
+{
+    const uint8_t no_window[6] = {0, 4, 0, 0, 0, 0};
+
+    raw_hello(&raw);
+    raw_frame(&raw, SETTINGS, 0, 0, no_window, sizeof(no_window));
+    raw_get(&raw, 1, "/");
+    RAW_UNTIL(&raw, seen_log.num_requests == 1);
+    ht_exchange_head(seen_at(0)->x, 200, NULL, -1);
+    write_until_full(seen_at(0));
+    for (int i = 0; i < 2000 && !raw.is_eof; i++) {
+        u32_frame(WINDOW_UPDATE, 1, 1);
+        raw_turn(&raw);
+    }
+    expect_calm();
+}
+
+/* RFC 9113's connection errors: a frame or two, and the code that must come back. */
+struct violation {
+    const char *name;
+    struct {
+        uint8_t type, flags;
+        uint32_t id;
+        uint32_t len;
+        const char *payload;
+    } frames[3];
+    uint32_t code;
+};
+
+static const struct violation violations[] = {
+    {"DATA on the connection", {{DATA, 0, 0, 1, "x"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"DATA on an idle stream", {{DATA, 0, 1, 1, "x"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"DATA with too much padding",
+     {{HEADERS, 4, 1, 6, "\x82\x86\x84\x01\x01h"}, {DATA, 8, 1, 2, "\x05x"}},
+     NGHTTP2_PROTOCOL_ERROR},
+    {"DATA after the end",
+     {{HEADERS, 5, 1, 6, "\x82\x86\x84\x01\x01h"}, {DATA, 0, 1, 1, "x"}},
+     NGHTTP2_STREAM_CLOSED},
+    {"HEADERS after the end",
+     {{HEADERS, 5, 1, 6, "\x82\x86\x84\x01\x01h"}, {HEADERS, 5, 1, 1, "\x82"}},
+     NGHTTP2_STREAM_CLOSED},
+    {"HEADERS on the connection", {{HEADERS, 5, 0, 6, "\x82\x86\x84\x01\x01h"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"HEADERS of a server's stream", {{HEADERS, 5, 2, 6, "\x82\x86\x84\x01\x01h"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"HEADERS that depend on themselves",
+     {{HEADERS, 0x25, 1, 11, "\0\0\0\1\x10\x82\x86\x84\x01\x01h"}},
+     NGHTTP2_PROTOCOL_ERROR},
+    {"HEADERS that do not decode", {{HEADERS, 5, 1, 2, "\xff\x80"}}, NGHTTP2_COMPRESSION_ERROR},
+    {"HEADERS then something else",
+     {{HEADERS, 1, 1, 1, "\x82"}, {PING, 0, 0, 8, "12345678"}},
+     NGHTTP2_PROTOCOL_ERROR},
+    {"HEADERS then another's CONTINUATION",
+     {{HEADERS, 1, 1, 1, "\x82"}, {CONTINUATION, 4, 3, 1, "\x86"}},
+     NGHTTP2_PROTOCOL_ERROR},
+    {"CONTINUATION alone", {{CONTINUATION, 4, 1, 1, "\x82"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"PRIORITY on the connection", {{PRIORITY, 0, 0, 5, "\0\0\0\1\x10"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"PRIORITY that depends on itself", {{PRIORITY, 0, 1, 5, "\0\0\0\1\x10"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"PRIORITY of four bytes", {{PRIORITY, 0, 1, 4, "\0\0\0\3"}}, NGHTTP2_FRAME_SIZE_ERROR},
+    {"RST_STREAM on the connection", {{RST_STREAM, 0, 0, 4, "\0\0\0\x8"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"RST_STREAM of an idle stream", {{RST_STREAM, 0, 1, 4, "\0\0\0\x8"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"RST_STREAM of three bytes",
+     {{HEADERS, 4, 1, 6, "\x82\x86\x84\x01\x01h"}, {RST_STREAM, 0, 1, 3, "\0\0\0"}},
+     NGHTTP2_FRAME_SIZE_ERROR},
+    {"SETTINGS of a stream", {{SETTINGS, 0, 1, 0, ""}}, NGHTTP2_PROTOCOL_ERROR},
+    {"SETTINGS ACK with a payload", {{SETTINGS, ACK, 0, 1, "x"}}, NGHTTP2_FRAME_SIZE_ERROR},
+    {"SETTINGS of three bytes", {{SETTINGS, 0, 0, 3, "\0\3\0"}}, NGHTTP2_FRAME_SIZE_ERROR},
+    {"ENABLE_PUSH 2", {{SETTINGS, 0, 0, 6, "\0\2\0\0\0\2"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"INITIAL_WINDOW_SIZE 2^31", {{SETTINGS, 0, 0, 6, "\0\4\x80\0\0\0"}}, NGHTTP2_FLOW_CONTROL_ERROR},
+    {"MAX_FRAME_SIZE 100", {{SETTINGS, 0, 0, 6, "\0\5\0\0\0\x64"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"PUSH_PROMISE", {{5, 4, 1, 5, "\0\0\0\2\x82"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"PING of a stream", {{PING, 0, 1, 8, "12345678"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"PING of seven bytes", {{PING, 0, 0, 7, "1234567"}}, NGHTTP2_FRAME_SIZE_ERROR},
+    {"GOAWAY of a stream", {{GOAWAY, 0, 1, 8, "\0\0\0\0\0\0\0\0"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"WINDOW_UPDATE of nothing", {{WINDOW_UPDATE, 0, 0, 4, "\0\0\0\0"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"WINDOW_UPDATE of too much", {{WINDOW_UPDATE, 0, 0, 4, "\x7f\xff\xff\xff"}}, NGHTTP2_FLOW_CONTROL_ERROR},
+    {"WINDOW_UPDATE of an idle stream", {{WINDOW_UPDATE, 0, 1, 4, "\0\0\0\1"}}, NGHTTP2_PROTOCOL_ERROR},
+    {"WINDOW_UPDATE of three bytes", {{WINDOW_UPDATE, 0, 0, 3, "\0\0\1"}}, NGHTTP2_FRAME_SIZE_ERROR},
+};
+
+static void violations_end_the_connection(void **state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(violations); i++) {
+        raw_close(&raw);
+        raw_open(&raw, worker, &limits);
+        raw_hello(&raw);
+        for (size_t k = 0; k < 3 && violations[i].frames[k].payload != NULL; k++)
+            raw_frame(&raw, violations[i].frames[k].type, violations[i].frames[k].flags,
+                      violations[i].frames[k].id, violations[i].frames[k].payload,
+                      violations[i].frames[k].len);
+        for (int turns = 0; turns < 1000 && !raw.is_eof; turns++)
+            raw_turn(&raw);
+        if (!raw.is_eof || raw_goaway_code(&raw) != violations[i].code)
+            fail_msg("%s: GOAWAY %d", violations[i].name, (int)raw_goaway_code(&raw));
+    }
+}
+
+static void frames_over_the_size_limit_end_the_connection(void **state)
+{
+    static const char bytes[16385];
+
+    raw_hello(&raw);
+    raw_post(&raw, 1, "/");
+    raw_frame(&raw, DATA, 0, 1, bytes, sizeof(bytes));
+    RAW_UNTIL(&raw, raw.is_eof);
+    assert_int_equal(raw_goaway_code(&raw), NGHTTP2_FRAME_SIZE_ERROR);
+}
+
 /* One field of 3 KB in the dynamic table, then a byte for each time it comes again. */
 static void header_bombs_are_defused(void **state)
 {
@@ -826,12 +933,12 @@ static void streams_over_the_limit_are_refused(void **state)
 static void a_worker_short_of_memory_refuses_streams(void **state)
 {
     raw_hello(&raw);
-    worker->mem_soft = 1000;
-    worker->mem_hard = 2000;
-    net_mem_charge(worker, 1500);
+    worker->mem_soft = worker->mem_used + 100000;
+    worker->mem_hard = worker->mem_used + 200000;
+    net_mem_charge(worker, 150000);
     raw_get(&raw, 1, "/");
     RAW_UNTIL(&raw, raw_reset_code(&raw, 1) == NGHTTP2_REFUSED_STREAM);
-    net_mem_release(worker, 1500);
+    net_mem_release(worker, 150000);
     seen_log.on_request = seen_say_hello;
     raw_get(&raw, 3, "/");
     RAW_UNTIL(&raw, raw_is_ended(&raw, 3));
@@ -1104,6 +1211,9 @@ int main(void)
         T(window_update_flood_ends_it),
         T(continuation_flood_ends_it),
         T(acks_nobody_reads_do_not_pile_up),
+        T(a_dribbling_window_ends_the_connection),
+        T(violations_end_the_connection),
+        T(frames_over_the_size_limit_end_the_connection),
         T(header_bombs_are_defused),
         T(streams_over_the_limit_are_refused),
         T(a_worker_short_of_memory_refuses_streams),
