@@ -261,6 +261,18 @@ static bool contains(struct slice text, const char *what)
     return memmem(text.base, text.len, what, strlen(what)) != NULL;
 }
 
+/* OpenSSL skips what is around the blocks, be it NUL; a text that nodes are sent may hold none. */
+static void check_pem_is_text(struct field_ctx *ctx, const void *object)
+{
+    static const char *const names[] = {"tls.crt", "tls.key"};
+    const struct obj_secret *secret = object;
+    for (size_t i = 0; i < ARRAY_LEN(names); ++i) {
+        struct slice pem = obj_map_get(&secret->data, names[i]);
+        if (pem.base != NULL && memchr(pem.base, '\0', pem.len) != NULL)
+            field_refuse(ctx, FIELD_INVALID, field_at(ctx, "data[%s]", names[i]), "must be text");
+    }
+}
+
 /* That the two belong together is checked where they are used, with a condition on the Gateway. */
 static void check_tls_has_certificate_and_key(struct field_ctx *ctx, const void *object)
 {
@@ -291,9 +303,10 @@ static const struct field secret_fields[] = {
      .key_format = &format_key, .doc = "Contents as text, for writing only: goes into data."},
     {"immutable", FIELD_BOOL, AT(is_immutable), .doc = "Contents may not change any more."},
 };
-const struct field_schema obj_secret_schema =
-    FIELD_SCHEMA(secret_fields, .checks = FIELD_CHECKS(check_secret_size, check_tls_has_certificate_and_key),
-                 .doc = "Certificates with their keys, and other secrets.");
+const struct field_schema obj_secret_schema = FIELD_SCHEMA(
+    secret_fields,
+    .checks = FIELD_CHECKS(check_secret_size, check_pem_is_text, check_tls_has_certificate_and_key),
+    .doc = "Certificates with their keys, and other secrets.");
 #undef T
 
 /* ---- ConfigMap ---- */

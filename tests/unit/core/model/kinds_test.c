@@ -321,6 +321,8 @@ static void core_kinds(void **state)
         {KIND_SECRET, "data", "{\"tls.crt\":\"" PEM_CERT "\"}", "data[tls.key] | FieldValueRequired"},
         {KIND_SECRET, "data", "{\"tls.crt\":\"YQ==\",\"tls.key\":\"YQ==\"}",
          "data[tls.crt] | FieldValueInvalid | Invalid value: must be certificates in PEM form"},
+        {KIND_SECRET, "data", "{\"tls.crt\":\"AA==\",\"tls.key\":\"AA==\"}",
+         "data[tls.crt] | FieldValueInvalid | Invalid value: must be text"},
         {KIND_SECRET, "type", "\"Opaque\"", NULL},
         {KIND_SECRET, "data", "{\"a\":\"*\"}", "data.a | FieldValueInvalid | Invalid value: must be base64"},
         {KIND_SECRET, "data", "{\"a b\":\"\"}", "data | FieldValueInvalid | Invalid value: \"a b\""},
