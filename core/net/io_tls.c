@@ -247,6 +247,9 @@ void net_io_tls_read(struct net_io *io, bool may_recv)
     if (!io->is_closed)
         net_buf_add(io->worker, &io->cipher_in, tls->in, tls->in_len);
     tls->in_len = 0;
+    /* SSL_MODE_RELEASE_BUFFERS forgets the 16 KiB that a post-handshake message (a ticket) brings with it. */
+    if (!io->is_closed && !io->is_handshaking)
+        (void)SSL_free_buffers(io->ssl); /* refuses while one holds part of a record */
 }
 
 void net_io_tls_start(struct net_io *io)

@@ -88,6 +88,7 @@ void test_cert_make(struct test_cert *ret, const struct test_cert *issuer, const
     X509 *cert = X509_new();
     EVP_PKEY *key = make_key(spec->key), *signer = issuer != NULL ? issuer->key : key;
     uint64_t serial;
+    const char *common_name = spec->common_name != NULL ? spec->common_name : spec->is_ca ? "test CA" : "test";
     bool has_dates = spec->not_before_s != 0 || spec->not_after_s != 0;
 
     X509_set_version(cert, X509_VERSION_3);
@@ -96,7 +97,7 @@ void test_cert_make(struct test_cert *ret, const struct test_cert *issuer, const
     X509_gmtime_adj(X509_getm_notBefore(cert), has_dates ? spec->not_before_s : -3600);
     X509_gmtime_adj(X509_getm_notAfter(cert), has_dates ? spec->not_after_s : 86400);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
-                               (const unsigned char *)(spec->common_name != NULL ? spec->common_name : "test"), -1, -1, 0);
+                               (const unsigned char *)common_name, -1, -1, 0);
     X509_set_issuer_name(cert, X509_get_subject_name(issuer != NULL ? issuer->x509 : cert));
     X509_set_pubkey(cert, key);
     add_ext(cert, NID_basic_constraints, spec->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");

@@ -11,7 +11,7 @@ struct test_cert {
 
 struct test_cert_spec {
     const char *key;              /* "P-256" when NULL; "P-384", "secp256k1", "RSA-1024", "RSA-2048", "ED25519" */
-    const char *common_name;      /* "test" when NULL */
+    const char *common_name;      /* "test" or "test CA" when NULL */
     const char *const *dns, *const *uris, *const *ips; /* NULL-terminated, or NULL */
     struct slice raw_uri;         /* one more URI, any bytes */
     const char *eku;              /* "serverAuth", "clientAuth" …; NULL: no such extension */
