@@ -1,0 +1,54 @@
+"""Fixtures of the system tests. Every test has its own folder, ports and processes."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from lib.gateway import Gateway, Proxy, simple_resources  # noqa: E402
+from lib.process import free_port  # noqa: E402
+from lib.upstream import Echo, Raw  # noqa: E402
+
+
+@pytest.fixture
+def stopping():
+    """A list: what is appended gets stop() at the end, last first."""
+    things = []
+    yield things
+    for thing in reversed(things):
+        thing.stop()
+
+
+@pytest.fixture
+def echo(stopping):
+    server = Echo()
+    stopping.append(server)
+    return server
+
+
+@pytest.fixture
+def gateway(tmp_path, stopping):
+    server = Gateway(tmp_path)
+    stopping.append(server)
+    return server
+
+
+@pytest.fixture
+def make_proxy(tmp_path, stopping):
+    """make_proxy(upstream_port, **simple_resources arguments) -> (Proxy, port)."""
+    def make(upstream_port, workers=1, options=(), env=None, **kinds):
+        port = free_port()
+        proxy = Proxy(tmp_path, simple_resources(port, upstream_port, **kinds), workers, options, env)
+        stopping.append(proxy)
+        return proxy, port
+    return make
+
+
+@pytest.fixture
+def make_raw(stopping):
+    def make(script=None):
+        server = Raw(script)
+        stopping.append(server)
+        return server
+    return make
