@@ -3,6 +3,8 @@
 #include "tests/unit/lib/net_probe.h"
 
 #include "core/base/clock.h"
+#include "core/net/tls_context.h"
+#include "tests/unit/lib/certs.h"
 
 #include <nghttp2/nghttp2.h>
 #include <setjmp.h>
@@ -50,6 +52,9 @@ static struct raw raw; /* the upstream of bytes */
 static struct made made[MAX_CALLS];
 static unsigned num_made, num_ready, num_available, num_gone, num_ended;
 static enum ht_fail gone_fail;
+static struct test_cert cert;
+static struct net_tls_server *tls_server; /* NULL: plain */
+static struct net_tls_client *tls_client;
 
 static void write_fields(struct strbuf *out, const struct ht_headers *headers)
 {
@@ -136,6 +141,8 @@ static void connect_client(void)
     struct err err = ERR_INIT;
     struct ht_client_config config = {.protocol = HT_CLIENT_HTTP2};
 
+    if (tls_client != NULL)
+        config = (struct ht_client_config){.protocol = HT_CLIENT_ALPN, .tls = net_tls_client_ctx(tls_client), .sni = "up.example"};
     listener = net_tcp_listen(&addr, &len);
     client = ht_client_connect(worker, (struct sockaddr *)&addr, len, &config, &client_ops, NULL, &err);
     assert_non_null(client);
@@ -231,7 +238,7 @@ static struct made *prepare(const char *method, const char *path, bool has_body)
         .ops = &call_ops,
         .pool = &now->pool,
         .method = slice_of(method),
-        .scheme = SLICE("http"),
+        .scheme = tls_server != NULL ? SLICE("https") : SLICE("http"),
         .authority = SLICE("up.example"),
         .target = slice_of(path),
         .request_headers = &now->fields,
@@ -296,9 +303,40 @@ static int set_up_echo(void **state)
     echo_handler.on_body_end = echo_end;
     echo_handler.on_writable = echo_writable;
     seen_log.on_request = echo_request;
-    server = ht_server_accept(worker, accept_one(), NULL, &echo_handler, &limits, NULL, on_server_closed,
-                              slice_make(NULL, 0));
+    server = ht_server_accept(worker, accept_one(), tls_server != NULL ? net_tls_server_ctx(tls_server) : NULL,
+                              &echo_handler, &limits, NULL, on_server_closed, slice_make(NULL, 0));
     TURN_UNTIL(worker, num_ready == 1);
+    return 0;
+}
+
+/* The same over TLS, where ALPN chooses. */
+static int set_up_tls(void **state)
+{
+    struct net_tls_pair pair;
+    struct net_tls_host host = {"up.example", &pair, 1};
+    struct err err = ERR_INIT;
+
+    test_cert_make(&cert, NULL, &(struct test_cert_spec){.is_ca = true, .dns = (const char *const[]){"up.example", NULL}});
+    pair = (struct net_tls_pair){slice_of(cert.cert_pem), slice_of(cert.key_pem), "test"};
+    tls_server = net_tls_server_new(&(struct net_tls_server_config){.name = "l", .hosts = &host, .num_hosts = 1}, &err);
+    tls_client = net_tls_client_new(
+        &(struct net_tls_client_config){.ca_pem = slice_of(cert.cert_pem), .hostname = "up.example"}, &err);
+    assert_true(tls_server != NULL && tls_client != NULL);
+    set_up_echo(state);
+    assert_int_equal(client->version, HT_HTTP2);
+    return 0;
+}
+
+static int tear_down(void **state);
+
+static int tear_down_tls(void **state)
+{
+    tear_down(state);
+    net_tls_server_unref(tls_server);
+    net_tls_client_unref(tls_client);
+    tls_server = NULL;
+    tls_client = NULL;
+    test_cert_clear(&cert);
     return 0;
 }
 
@@ -814,6 +852,7 @@ static void keepalive_is_asked_for_and_answered(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define E(name) cmocka_unit_test_setup_teardown(name, set_up_echo, tear_down)
+#define S(name) cmocka_unit_test_setup_teardown(name, set_up_tls, tear_down_tls)
 #define R(name) cmocka_unit_test_setup_teardown(name, set_up_raw, tear_down)
 
 int main(void)
@@ -824,6 +863,9 @@ int main(void)
         E(the_capacity_is_the_lesser_limit),
         E(bodies_and_trailers_go_both_ways),
         E(a_stuck_reader_stops_the_sender),
+        S(many_calls_share_a_connection),
+        S(bodies_and_trailers_go_both_ways),
+        S(a_stuck_reader_stops_the_sender),
         T(a_refused_call_is_unsent),
         T(a_reset_call_is_not_unsent),
         T(a_cancelled_call_resets_its_stream),
