@@ -217,8 +217,6 @@ static void describe_scalar(struct json *out, const struct field *field, enum fi
         describe_bounds(out, is_number ? JSON_NUMBER : JSON_STRING, min, max, arena);
     if (type == FIELD_DURATION)
         (void)json_set_str(arena, out, "pattern", DURATION_PATTERN);
-    else if (type == FIELD_INT_OR_STRING)
-        (void)json_set_bool(arena, out, "x-kubernetes-int-or-string", true);
     else if (field->format != NULL && type == FIELD_STRING)
         (void)json_set_str(arena, out, "pattern", field->format->pattern);
 }
@@ -272,15 +270,31 @@ static void describe_default(struct json *out, const struct field *field, struct
         (void)json_set_n(arena, out, SLICE("default"), value);
 }
 
-/* A reference may have no siblings: description and default then go around it. */
+/* OpenAPI v2, for clients that know nothing newer. */
+static bool is_v2(const char *ref_prefix)
+{
+    return ref_prefix != NULL && strcmp(ref_prefix, "#/definitions/") == 0;
+}
+
+/* A reference may have no siblings in v3: description and default then go around it. Old kubectl, which reads
+ * v2, follows only a reference that stands alone, and takes siblings. */
 static struct json *describe_nested(const struct field *field, const char *ref_prefix, struct arena *arena)
 {
     struct json *nested = field_openapi(field->schema, ref_prefix, arena);
-    if (json_get(nested, "$ref") == NULL)
+    if (json_get(nested, "$ref") == NULL || is_v2(ref_prefix))
         return nested;
     struct json *out = json_new_object(arena);
     (void)json_push(json_set_n(arena, out, SLICE("allOf"), json_new_array(arena)), nested);
     return out;
+}
+
+/* v2 has no oneOf: there the format alone says it. */
+static void describe_either(struct json *out, struct arena *arena)
+{
+    struct json *list = json_set_n(arena, out, SLICE("oneOf"), json_new_array(arena));
+    (void)json_remove(out, "type");
+    (void)json_set_str(arena, json_push(list, json_new_object(arena)), "type", "integer");
+    (void)json_set_str(arena, json_push(list, json_new_object(arena)), "type", "string");
 }
 
 static struct json *describe_field(const struct field *field, const char *ref_prefix, struct arena *arena)
@@ -292,6 +306,8 @@ static struct json *describe_field(const struct field *field, const char *ref_pr
         describe_scalar(out, field, field->type, field->min, field->max, arena);
     else if (!is_nested)
         (void)json_set_str(arena, out, "type", openapi_types[field->type].type);
+    if (field->type == FIELD_INT_OR_STRING && !is_v2(ref_prefix))
+        describe_either(out, arena);
     if (field->type == FIELD_LIST || field->type == FIELD_MAP)
         describe_bounds(out, field->type == FIELD_LIST ? JSON_ARRAY : JSON_OBJECT, field->min, field->max,
                         arena);

@@ -4,7 +4,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { QUOTED_MAX = 96 }; /* bytes of a value shown in a message */
+enum {
+    QUOTED_MAX = 96, /* bytes of a value shown in a message */
+    FLAT_MAX = 4, /* members of an object or list that is shown */
+};
 
 static const struct {
     const char *reason, *text;
@@ -144,17 +147,30 @@ void field_refuse(struct field_ctx *ctx, enum field_reason reason, const char *a
     va_end(args);
 }
 
+static bool is_small(const struct json *value)
+{
+    bool is_flat = value->num <= FLAT_MAX && value->text.len <= QUOTED_MAX;
+    if (is_flat)
+        JSON_FOR(child, value)
+    is_flat = is_flat && child->num == 0 && child->text.len + child->key.len <= QUOTED_MAX / FLAT_MAX;
+    return is_flat;
+}
+
+/* Enough of it to be recognized: many messages may be about large values. */
 static void add_value(struct strbuf *out, const struct json *value)
 {
-    size_t begin = out->len;
-    json_write(out, value);
-    if (out->len - begin <= QUOTED_MAX)
+    size_t len = MIN(value->text.len, QUOTED_MAX);
+    if (is_small(value)) {
+        json_write(out, value);
         return;
-    size_t end = begin + QUOTED_MAX;
-    while ((out->base[end] & 0xc0) == 0x80) /* not in the middle of a character */
-        --end;
-    out->len = end;
-    strbuf_adds(out, "…");
+    }
+    while (len > 0 && (value->text.base[len] & 0xc0) == 0x80) /* not in the middle of a character */
+        --len;
+    if (value->type == JSON_STRING)
+        json_quote(out, slice_make(value->text.base, len));
+    else
+        strbuf_add(out, value->text.base, len);
+    strbuf_adds(out, value->type == JSON_OBJECT ? "{…}" : value->type == JSON_ARRAY ? "[…]" : "…");
 }
 
 void field_refuse_value(struct field_ctx *ctx, enum field_reason reason, const struct field *field,

@@ -965,6 +965,61 @@ static void descriptions_carry_what_clients_use(void **state)
     assert_true(json_equal(json_get(ports, "x-kubernetes-list-map-keys"), parse("[\"port\",\"protocol\"]")));
 }
 
+static void messages_show_no_more_than_fits_a_line(void **state)
+{
+    static const char *const expected[] = {
+        "a | FieldValueTypeInvalid | Invalid value: {…}: must be a string",
+        "b | FieldValueTypeInvalid | Invalid value: {\"x\":1}: must be a string",
+        "c | FieldValueTooLong | Too long: \"éééééééééééééééééééééééééééééééééééééééééééééééé\"…: may not be "
+        "more than 10 characters",
+        "d | FieldValueTypeInvalid | Invalid value: [1,2]: must be a string",
+    };
+    struct text_only {
+        struct slice text;
+    };
+#define T struct text_only
+    static const struct field fields[] = {
+        {"a", FIELD_STRING, AT(text), .max = 10},
+        {"b", FIELD_STRING, AT(text), .max = 10},
+        {"c", FIELD_STRING, AT(text), .max = 10},
+        {"d", FIELD_STRING, AT(text), .max = 10},
+    };
+    static const struct field_schema schema = FIELD_SCHEMA(fields);
+#undef T
+    static const struct field_options options = {.unknown = FIELD_UNKNOWN_STRICT};
+    struct strbuf text = STRBUF_INIT;
+    struct field_report report;
+    strbuf_adds(&text, "{\"a\":{\"x\":{\"y\":1}},\"b\":{\"x\":1},\"c\":\"");
+    for (int i = 0; i < 1000; ++i)
+        strbuf_adds(&text, "é");
+    strbuf_adds(&text, "\",\"d\":[1,2]}");
+    field_report_init(&report, arena);
+    (void)field_decode(&schema, parse(text.base), "", &options, arena, &report);
+    const struct field_violation *v = report.violations;
+    for (size_t i = 0; i < ARRAY_LEN(expected); ++i, v = v->next)
+        assert_string_equal(
+            arena_printf(arena, "%s | %s | %s", v->path.base, field_reason_name(v->reason), v->message.base),
+            expected[i]);
+    strbuf_clear(&text);
+}
+
+static void old_clients_get_what_they_understand(void **state)
+{
+    struct json *service = kind_openapi(kind_get(KIND_SERVICE), "v1", "#/definitions/", arena);
+    struct json *metadata = json_find(service, "properties", "metadata", NULL);
+    assert_string_equal(json_str(json_get(metadata, "$ref"), ""),
+                        "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    struct json *port = json_find(service, "properties", "spec", "properties", "ports", "items", "properties",
+                                  "targetPort", NULL);
+    assert_string_equal(json_str(json_get(port, "type"), ""), "string");
+    assert_string_equal(json_str(json_get(port, "format"), ""), "int-or-string");
+    service = kind_openapi(kind_get(KIND_SERVICE), "v1", "#/components/schemas/", arena);
+    port = json_find(service, "properties", "spec", "properties", "ports", "items", "properties",
+                     "targetPort", NULL);
+    assert_null(json_get(port, "type"));
+    assert_int_equal(json_get(port, "oneOf")->num, 2);
+}
+
 static void selectors(void **state)
 {
     static const struct {
@@ -1018,6 +1073,8 @@ int main(void)
         TEST(cells_say_what_is_in_the_object),
         TEST(every_field_is_described),
         TEST(descriptions_carry_what_clients_use),
+        TEST(messages_show_no_more_than_fits_a_line),
+        TEST(old_clients_get_what_they_understand),
         TEST(selectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
