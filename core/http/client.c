@@ -1,10 +1,11 @@
 /* Outgoing connections until they are ready, and the verbs of a call.
  *
- * Happy path: connect (and handshake; ALPN decides) -> engine->adopt() -> calls that waited start -> on_ready.
- * Until then the connection runs under `waiting`, an engine that only remembers: a call started early keeps its first
- * body bytes here, at most one ht_call_body() worth, because that answers "stop".
+ * Happy path: connect (and handshake; ALPN decides) -> engine->adopt() -> calls that waited start ->
+ * on_ready. Until then the connection runs under `waiting`, an engine that only remembers: a call started
+ * early keeps its first body bytes here, at most one ht_call_body() worth, because that answers "stop".
  * Failure before ready: every waiting call fails as unsent, then on_gone.
- * Shutdown: who lets go of the last call of a gone connection closes the io and calls ht_client_conn_finish(). */
+ * Shutdown: who lets go of the last call of a gone connection closes the io and calls
+ * ht_client_conn_finish(). */
 #include "core/http/engine.h"
 
 #include "core/base/strbuf.h"
@@ -168,8 +169,8 @@ static const struct ht_client_engine waiting = {
     .dispose = waiting_dispose,
 };
 
-/* Hands all over to the engine, then tells those that were stopped to go on. The second round may end any of them:
- * ht_call_let_go() takes it off the list. */
+/* Hands all over to the engine, then tells those that were stopped to go on. The second round may end any of
+ * them: ht_call_let_go() takes it off the list. */
 static void start_waiting_calls(struct client *client)
 {
     struct ht_client_conn *conn = &client->conn;
@@ -282,8 +283,8 @@ static void on_early_writable(struct net_io *io)
 {
 }
 
-static const struct net_io_ops connecting_ops = {on_bytes_too_early, on_early_eof, on_early_writable, on_refused,
-                                                 on_connected};
+static const struct net_io_ops connecting_ops = {on_bytes_too_early, on_early_eof, on_early_writable,
+                                                 on_refused, on_connected};
 
 static struct slice alpn_of(enum ht_client_protocol protocol)
 {
@@ -298,9 +299,9 @@ static struct slice alpn_of(enum ht_client_protocol protocol)
     return SLICE("\x02h2\x08http/1.1");
 }
 
-struct ht_client_conn *ht_client_connect(struct net_worker *worker, const struct sockaddr *addr, socklen_t addr_len,
-                                         const struct ht_client_config *config, const struct ht_client_ops *ops,
-                                         void *owner, struct err *err)
+struct ht_client_conn *ht_client_connect(struct net_worker *worker, const struct sockaddr *addr,
+                                         socklen_t addr_len, const struct ht_client_config *config,
+                                         const struct ht_client_ops *ops, void *owner, struct err *err)
 {
     struct client *client = xcalloc(1, sizeof(*client));
     struct ht_client_conn *conn = &client->conn;
@@ -310,7 +311,8 @@ struct ht_client_conn *ht_client_connect(struct net_worker *worker, const struct
     conn->ops = ops;
     conn->owner = owner;
     conn->max_head_bytes = config->max_head_bytes != 0 ? config->max_head_bytes : MAX_HEAD_BYTES;
-    conn->max_concurrent_streams = config->max_concurrent_streams != 0 ? config->max_concurrent_streams : MAX_STREAMS;
+    conn->max_concurrent_streams =
+        config->max_concurrent_streams != 0 ? config->max_concurrent_streams : MAX_STREAMS;
     conn->ping_idle_ms = config->ping_idle_ms;
     conn->capacity = config->protocol == HT_CLIENT_HTTP2 ? conn->max_concurrent_streams : 1;
     conn->engine = &waiting;
@@ -319,7 +321,8 @@ struct ht_client_conn *ht_client_connect(struct net_worker *worker, const struct
     client->protocol = config->protocol;
     net_post_init(&client->finish_post, on_finish);
     timer_init(&client->deadline, on_deadline);
-    if (net_io_connect(&conn->io, worker, addr, addr_len, config->tls, config->sni, alpn, &connecting_ops, err) != 0) {
+    if (net_io_connect(&conn->io, worker, addr, addr_len, config->tls, config->sni, alpn, &connecting_ops,
+                       err) != 0) {
         free(client);
         return NULL;
     }

@@ -5,6 +5,7 @@
 
 enum { FIRST_CAP = 16 };
 
+/* clang-format off */
 const uint8_t ht_token_lower[256] = {
     ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
     ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|',   ['~'] = '~',
@@ -19,6 +20,7 @@ const uint8_t ht_token_lower[256] = {
     ['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v',   ['w'] = 'w', ['x'] = 'x',
     ['y'] = 'y', ['z'] = 'z',
 };
+/* clang-format on */
 
 /* ---- lists ---- */
 
@@ -35,15 +37,16 @@ static struct ht_header *append(h2o_mem_pool_t *pool, struct ht_headers *headers
     return &headers->at[headers->num++];
 }
 
-struct ht_header *ht_headers_add(h2o_mem_pool_t *pool, struct ht_headers *headers, struct slice name, struct slice value)
+struct ht_header *ht_headers_add(h2o_mem_pool_t *pool, struct ht_headers *headers, struct slice name,
+                                 struct slice value)
 {
     struct ht_header *header = append(pool, headers);
     *header = (struct ht_header){name, value, h2o_lookup_token(name.base, name.len)};
     return header;
 }
 
-struct ht_header *ht_headers_add_token(h2o_mem_pool_t *pool, struct ht_headers *headers, const h2o_token_t *token,
-                                       struct slice value)
+struct ht_header *ht_headers_add_token(h2o_mem_pool_t *pool, struct ht_headers *headers,
+                                       const h2o_token_t *token, struct slice value)
 {
     struct ht_header *header = append(pool, headers);
     *header = (struct ht_header){{token->buf.base, token->buf.len}, value, token};
@@ -58,7 +61,8 @@ static struct ht_header *find_from(const struct ht_headers *headers, uint32_t fr
     return NULL;
 }
 
-static struct ht_header *find_token_from(const struct ht_headers *headers, uint32_t from, const h2o_token_t *token)
+static struct ht_header *find_token_from(const struct ht_headers *headers, uint32_t from,
+                                         const h2o_token_t *token)
 {
     for (uint32_t i = from; i < headers->num; i++)
         if (headers->at[i].token == token)
@@ -150,7 +154,7 @@ bool ht_is_field_value(struct slice text)
 bool ht_is_target(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (text.base[i] <= ' ' || text.base[i] >= 0x7f || text.base[i] == '#') /* char is signed: obs-text is below */
+        if ((uint8_t)text.base[i] <= ' ' || (uint8_t)text.base[i] >= 0x7f || text.base[i] == '#')
             return false;
     return text.len != 0;
 }
@@ -214,7 +218,8 @@ bool ht_is_authority(struct slice text)
 
     if (colon != NULL && !is_port(colon + 1, text.len - host_len - 1))
         return false;
-    return text.len != 0 && text.base[0] == '[' ? is_bracketed(text.base, host_len) : is_host_name(text.base, host_len);
+    return text.len != 0 && text.base[0] == '[' ? is_bracketed(text.base, host_len)
+                                                : is_host_name(text.base, host_len);
 }
 
 /* ---- classes ---- */

@@ -1,10 +1,10 @@
 /* HTTP/1.1, client side: one call at a time on a connection.
  *
- * Happy path: start() -> head and body leave -> take_head() -> on_head -> body bytes go from the io to on_body -> on_end;
- * the connection is idle again. It is used again only when nothing at all is odd: request sent whole, response framed by
- * itself, keep-alive, no byte behind the response. Otherwise it is closed after the call.
- * Failures: die() closes, tells the owner of the connection, then the call. What a verb causes waits for a post.
- * is_unsent at the end: not one byte of the request was taken by the kernel. */
+ * Happy path: start() -> head and body leave -> take_head() -> on_head -> body bytes go from the io to
+ * on_body -> on_end; the connection is idle again. It is used again only when nothing at all is odd: request
+ * sent whole, response framed by itself, keep-alive, no byte behind the response. Otherwise it is closed
+ * after the call. Failures: die() closes, tells the owner of the connection, then the call. What a verb
+ * causes waits for a post. is_unsent at the end: not one byte of the request was taken by the kernel. */
 #include "core/http/engine.h"
 #include "core/http/chars.h"
 #include "core/http/http1_parse.h"
@@ -14,9 +14,9 @@
 #include <assert.h>
 
 enum {
-    MAX_INFO = 16,            /* interim answers a call */
-    LINGER_MS = 1000,         /* for a tunnel's last bytes */
-    HEAD_EXTRA = 320,         /* request line without its slices, and the lines of put_control() */
+    MAX_INFO = 16, /* interim answers a call */
+    LINGER_MS = 1000, /* for a tunnel's last bytes */
+    HEAD_EXTRA = 320, /* request line without its slices, and the lines of put_control() */
 };
 
 enum phase {
@@ -31,22 +31,22 @@ enum framing { FRAMING_NONE, FRAMING_SIZED, FRAMING_CHUNKED, FRAMING_UNTIL_CLOSE
 
 struct h1c {
     struct ht_client_conn *conn; /* borrowed: it owns us as engine_data */
-    struct ht_call *call;        /* borrowed; the one that runs, or NULL */
+    struct ht_call *call; /* borrowed; the one that runs, or NULL */
     struct net_post settle;
     enum phase phase;
     enum framing framing; /* of the response */
     struct ht1_scan scan;
     struct ht1_chunked chunked;
-    uint64_t body_left;    /* of a response with Content-Length */
+    uint64_t body_left; /* of a response with Content-Length */
     uint64_t request_left; /* of a request with Content-Length */
-    uint64_t sent_mark;    /* io.bytes_out when the call began */
-    struct ht1_out out;    /* a waiting request head is memory of the call's pool */
+    uint64_t sent_mark; /* io.bytes_out when the call began */
+    struct ht1_out out; /* a waiting request head is memory of the call's pool */
     unsigned num_info;
-    enum ht_fail fail;     /* what a verb caused, for the post */
-    const char *detail;    /* NULL: nothing */
+    enum ht_fail fail; /* what a verb caused, for the post */
+    const char *detail; /* NULL: nothing */
     char websocket_accept[HT_WEBSOCKET_ACCEPT_LEN]; /* what the upstream has to answer; [0] == 0: not known */
-    unsigned keep_alive : 1, is_request_chunked : 1, is_paused : 1, has_resumed : 1, must_offer : 1, is_stopped : 1,
-        is_complete : 1;
+    unsigned keep_alive : 1, is_request_chunked : 1, is_paused : 1, has_resumed : 1, must_offer : 1,
+        is_stopped : 1, is_complete : 1;
 };
 
 static struct h1c *h1c_of_io(struct net_io *io)
@@ -161,7 +161,8 @@ static bool is_websocket_answer(const struct h1c *h, const struct ht1_response *
     if (h->call->upgrade.base == NULL || !response->is_websocket)
         return false;
     return h->websocket_accept[0] == '\0' ||
-           (accept != NULL && slice_eq(accept->value, slice_make(h->websocket_accept, HT_WEBSOCKET_ACCEPT_LEN)));
+           (accept != NULL &&
+            slice_eq(accept->value, slice_make(h->websocket_accept, HT_WEBSOCKET_ACCEPT_LEN)));
 }
 
 static void take_info(struct h1c *h, const struct ht1_response *response)
@@ -189,7 +190,8 @@ static enum framing framing_of(const struct h1c *h, const struct ht1_response *r
 static void take_final(struct h1c *h, const struct ht1_response *response)
 {
     struct ht_call *call = h->call;
-    bool is_tunnel = response->status == 101 || (slice_is(call->method, "CONNECT") && response->status / 100 == 2);
+    bool is_tunnel =
+        response->status == 101 || (slice_is(call->method, "CONNECT") && response->status / 100 == 2);
 
     if (response->status == 101 && !is_websocket_answer(h, response)) {
         die(h, HT_FAIL_PROTOCOL, "101 that was not asked for");
@@ -252,7 +254,8 @@ static size_t take_head(struct h1c *h, const char *bytes, size_t len)
     else if (head_len < 0)
         detail = ht1_detail(HT1_BAD_LINE_END);
     if (detail != NULL || seen > max || h->scan.num_lines > HT1_MAX_RESPONSE_FIELDS) {
-        die(h, detail != NULL ? HT_FAIL_PROTOCOL : HT_FAIL_TOO_LARGE, detail != NULL ? detail : "response head too long");
+        die(h, detail != NULL ? HT_FAIL_PROTOCOL : HT_FAIL_TOO_LARGE,
+            detail != NULL ? detail : "response head too long");
         return len;
     }
     if (head_len == 0)
@@ -449,7 +452,7 @@ static bool is_sendable(const struct ht_call *call)
     if (!ht_is_token(call->method) || !ht_is_target(call->target))
         return false;
     for (size_t i = 0; i < call->authority.len; i++)
-        if (call->authority.base[i] <= ' ' || call->authority.base[i] >= 0x7f)
+        if ((uint8_t)call->authority.base[i] <= ' ' || (uint8_t)call->authority.base[i] >= 0x7f)
             return false;
     return true;
 }
@@ -463,7 +466,8 @@ static bool expects_content(struct slice method)
 static char *put_upgrade(struct h1c *h, char *at)
 {
     const struct ht_headers *headers = h->call->request_headers;
-    const struct ht_header *key = headers != NULL ? ht_headers_find(headers, SLICE("sec-websocket-key")) : NULL;
+    const struct ht_header *key =
+        headers != NULL ? ht_headers_find(headers, SLICE("sec-websocket-key")) : NULL;
     char fresh[HT_WEBSOCKET_KEY_LEN];
 
     at = HT1_PUT(at, "connection: upgrade\r\nupgrade: websocket\r\n");
@@ -485,7 +489,8 @@ static char *put_control(struct h1c *h, char *at)
 
     if (call->upgrade.base != NULL)
         at = put_upgrade(h, at);
-    else if (call->request_headers != NULL && ht_headers_find_token(call->request_headers, H2O_TOKEN_TE) != NULL)
+    else if (call->request_headers != NULL &&
+             ht_headers_find_token(call->request_headers, H2O_TOKEN_TE) != NULL)
         at = HT1_PUT(at, "te: trailers\r\nconnection: te\r\n");
     if (call->has_body && call->request_length < 0)
         at = HT1_PUT(at, "transfer-encoding: chunked\r\n");
@@ -502,8 +507,8 @@ static char *put_control(struct h1c *h, char *at)
 static void make_head(struct h1c *h)
 {
     struct ht_call *call = h->call;
-    size_t size = call->method.len + call->target.len + call->authority.len + ht1_fields_size(call->request_headers) +
-                  HEAD_EXTRA;
+    size_t size = call->method.len + call->target.len + call->authority.len +
+                  ht1_fields_size(call->request_headers) + HEAD_EXTRA;
     char *head = h2o_mem_alloc_pool(call->pool, size), *at = head;
 
     at = ht1_put_slice(at, call->method);
@@ -639,7 +644,8 @@ static void close_conn(struct ht_client_conn *conn)
     ht_client_conn_finish(conn);
 }
 
-/* After the callbacks of the turn: the head of a request whose body has not begun leaves, failures are told. */
+/* After the callbacks of the turn: the head of a request whose body has not begun leaves, failures are told.
+ */
 static void on_settle(struct net_post *post)
 {
     struct h1c *h = CONTAINER_OF(post, struct h1c, settle);
@@ -683,4 +689,5 @@ static void dispose(struct ht_client_conn *conn)
     free(h);
 }
 
-const struct ht_client_engine ht_http1_client = {adopt, start, body, end, resume, cancel, close_conn, dispose};
+const struct ht_client_engine ht_http1_client = {adopt,  start,  body,       end,
+                                                 resume, cancel, close_conn, dispose};

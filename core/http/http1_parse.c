@@ -1,5 +1,6 @@
-/* Strict HTTP/1.x parsing. One pass over a head: each line's end by memchr(), names through a table that checks and
- * lowers at once, values a word at a time. Framing and connection fields are taken out of the list on the way. */
+/* Strict HTTP/1.x parsing. One pass over a head: each line's end by memchr(), names through a table that
+ * checks and lowers at once, values a word at a time. Framing and connection fields are taken out of the list
+ * on the way. */
 #include "core/http/http1_parse.h"
 
 #include "core/http/chars.h"
@@ -99,8 +100,8 @@ struct control {
     struct slice connection[4]; /* values of Connection fields */
     unsigned num_connection, num_hosts, num_options;
     int64_t content_length;
-    unsigned has_length : 1, has_coding : 1, has_expect : 1, says_close : 1, says_keep_alive : 1, says_upgrade : 1,
-        names_fields : 1, offers_websocket : 1, te_trailers : 1;
+    unsigned has_length : 1, has_coding : 1, has_expect : 1, says_close : 1, says_keep_alive : 1,
+        says_upgrade : 1, names_fields : 1, offers_websocket : 1, te_trailers : 1;
 };
 
 static enum ht1_refusal read_connection(struct control *control, struct slice value)
@@ -133,8 +134,8 @@ static enum ht1_refusal read_length(struct control *control, struct slice value)
     return ht1_parse_length(value, &control->content_length) ? HT1_OK : HT1_BAD_LENGTH;
 }
 
-/* RFC 9112 6.1: a request whose last coding is not chunked cannot be framed (400); one with codings before it could, but
- * not by us (501). */
+/* RFC 9112 6.1: a request whose last coding is not chunked cannot be framed (400); one with codings before it
+ * could, but not by us (501). */
 static enum ht1_refusal read_coding(struct control *control, struct slice value)
 {
     const struct slice chunked = SLICE("chunked");
@@ -148,7 +149,8 @@ static enum ht1_refusal read_coding(struct control *control, struct slice value)
         return HT1_BAD_CODING;
     struct slice last = slice_make(value.base + value.len - chunked.len, chunked.len);
     char before = last.base[-1];
-    return ht_is_nocase(last, chunked) && (before == ',' || ht_is_ows(before)) ? HT1_OTHER_CODING : HT1_BAD_CODING;
+    return ht_is_nocase(last, chunked) && (before == ',' || ht_is_ows(before)) ? HT1_OTHER_CODING
+                                                                               : HT1_BAD_CODING;
 }
 
 static bool list_has(struct slice list, struct slice lower)
@@ -251,8 +253,8 @@ static enum ht1_refusal parse_fields(char *at, char *end, bool is_request, struc
 
 static enum ht1_refusal parse_version(const char *at, size_t len, enum ht_version *ret)
 {
-    if (len != 8 || memcmp(at, "HTTP/", 5) != 0 || at[6] != '.' || at[5] < '0' || at[5] > '9' || at[7] < '0' ||
-        at[7] > '9')
+    if (len != 8 || memcmp(at, "HTTP/", 5) != 0 || at[6] != '.' || at[5] < '0' || at[5] > '9' ||
+        at[7] < '0' || at[7] > '9')
         return HT1_BAD_REQUEST_LINE;
     if (at[5] != '1' || at[7] > '1')
         return HT1_BAD_VERSION;
@@ -282,8 +284,8 @@ static enum ht1_refusal parse_request_line(struct line line, struct ht1_request 
     return parse_version(space + 1, (size_t)(line.end - space - 1), &ret->version);
 }
 
-/* "http://authority/path": the authority overrides Host. With a query but no path, the authority moves one byte left over
- * the scheme's last slash, so that a '/' finds room before the '?'. */
+/* "http://authority/path": the authority overrides Host. With a query but no path, the authority moves one
+ * byte left over the scheme's last slash, so that a '/' finds room before the '?'. */
 static enum ht1_refusal split_absolute(struct ht1_request *ret, bool is_tls)
 {
     struct slice scheme = is_tls ? SLICE("https://") : SLICE("http://");
@@ -291,9 +293,11 @@ static enum ht1_refusal split_absolute(struct ht1_request *ret, bool is_tls)
     struct slice target = ret->target;
 
     if (target.len < scheme.len || !ht_is_nocase(slice_make(target.base, scheme.len), scheme))
-        return target.len >= other.len && ht_is_nocase(slice_make(target.base, other.len), other) ? HT1_WRONG_SCHEME
-                                                                                                  : HT1_BAD_TARGET;
-    char *authority = (char *)target.base + scheme.len, *end = (char *)target.base + target.len, *p = authority;
+        return target.len >= other.len && ht_is_nocase(slice_make(target.base, other.len), other)
+                   ? HT1_WRONG_SCHEME
+                   : HT1_BAD_TARGET;
+    char *authority = (char *)target.base + scheme.len, *end = (char *)target.base + target.len,
+         *p = authority;
     while (p < end && *p != '/' && *p != '?')
         ++p;
     ret->authority = slice_make(authority, (size_t)(p - authority));
@@ -353,7 +357,8 @@ static struct ht_header *find_single(const struct ht_headers *headers, struct sl
     return header != NULL && ht_headers_next(headers, header) == NULL ? header : NULL;
 }
 
-/* RFC 6455 4.2.1. One that is not quite right is no upgrade request at all: the fields go on, no 101 can come. */
+/* RFC 6455 4.2.1. One that is not quite right is no upgrade request at all: the fields go on, no 101 can
+ * come. */
 static void read_websocket(const struct control *control, struct ht1_request *ret)
 {
     if (!control->offers_websocket || !control->says_upgrade || ret->version != HT_HTTP11 ||
@@ -403,12 +408,15 @@ enum ht1_refusal ht1_parse_request(char *head, size_t len, const struct ht_limit
         return why;
     if (ret->target.len > limits->max_target_bytes)
         return HT1_LONG_TARGET;
-    if ((why = read_target(ret, is_tls)) != HT1_OK || (why = parse_fields(at, end, true, &control, &ret->headers)) != HT1_OK)
+    if ((why = read_target(ret, is_tls)) != HT1_OK ||
+        (why = parse_fields(at, end, true, &control, &ret->headers)) != HT1_OK)
         return why;
     if ((why = read_host(&control, ret)) != HT1_OK || (why = read_framing(&control, ret)) != HT1_OK)
         return why;
-    ret->keep_alive = ret->version == HT_HTTP11 ? !control.says_close : control.says_keep_alive && !control.says_close;
-    ret->expects_continue = control.has_expect && ret->version == HT_HTTP11 && (ret->is_chunked || ret->content_length > 0);
+    ret->keep_alive =
+        ret->version == HT_HTTP11 ? !control.says_close : control.says_keep_alive && !control.says_close;
+    ret->expects_continue =
+        control.has_expect && ret->version == HT_HTTP11 && (ret->is_chunked || ret->content_length > 0);
     ret->te_trailers = control.te_trailers;
     read_websocket(&control, ret);
     return HT1_OK;
@@ -416,7 +424,8 @@ enum ht1_refusal ht1_parse_request(char *head, size_t len, const struct ht_limit
 
 /* ---- responses ---- */
 
-/* "HTTP/1.1 200 OK"; the space before an absent reason is missing often enough to be forgiven: nothing depends on it. */
+/* "HTTP/1.1 200 OK"; the space before an absent reason is missing often enough to be forgiven: nothing
+ * depends on it. */
 static enum ht1_refusal parse_status_line(struct line line, struct ht1_response *ret)
 {
     const char *p = line.at;
@@ -434,7 +443,8 @@ static enum ht1_refusal parse_status_line(struct line line, struct ht1_response 
     return HT1_OK;
 }
 
-enum ht1_refusal ht1_parse_response(char *head, size_t len, struct ht_header *fields, struct ht1_response *ret)
+enum ht1_refusal ht1_parse_response(char *head, size_t len, struct ht_header *fields,
+                                    struct ht1_response *ret)
 {
     struct control control = {.num_hosts = 0};
     char *at = head, *end = head + len;
@@ -450,12 +460,14 @@ enum ht1_refusal ht1_parse_response(char *head, size_t len, struct ht_header *fi
         return HT1_BAD_CODING;
     ret->is_chunked = control.has_coding;
     ret->content_length = control.has_length ? control.content_length : -1;
-    ret->keep_alive = ret->version == HT_HTTP11 ? !control.says_close : control.says_keep_alive && !control.says_close;
+    ret->keep_alive =
+        ret->version == HT_HTTP11 ? !control.says_close : control.says_keep_alive && !control.says_close;
     ret->is_websocket = control.offers_websocket && control.says_upgrade;
     return HT1_OK;
 }
 
-enum ht1_refusal ht1_parse_trailers(char *section, size_t len, struct ht_header *fields, struct ht_headers *ret)
+enum ht1_refusal ht1_parse_trailers(char *section, size_t len, struct ht_header *fields,
+                                    struct ht_headers *ret)
 {
     char *at = section, *end = section + len;
 
@@ -493,7 +505,8 @@ static enum ht1_refusal read_digit(struct ht1_chunked *chunked, char c)
     return HT1_OK;
 }
 
-/* Extensions are dropped, so only their size and their bytes matter: no control characters, no end of line in between. */
+/* Extensions are dropped, so only their size and their bytes matter: no control characters, no end of line in
+ * between. */
 static enum ht1_refusal read_extension(struct ht1_chunked *chunked, char c)
 {
     if (c == '\r') {
@@ -536,7 +549,8 @@ static enum ht1_refusal read_chunk_byte(struct ht1_chunked *chunked, char c)
     return HT1_BAD_CHUNK;
 }
 
-ssize_t ht1_chunked_read(struct ht1_chunked *chunked, const char *bytes, size_t len, enum ht1_refusal *ret_why)
+ssize_t ht1_chunked_read(struct ht1_chunked *chunked, const char *bytes, size_t len,
+                         enum ht1_refusal *ret_why)
 {
     size_t i = 0;
 

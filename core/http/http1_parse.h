@@ -1,9 +1,10 @@
-/* HTTP/1.x message heads, trailer sections and the chunked coding: strict parsers (RFC 9112) as pure functions.
+/* HTTP/1.x message heads, trailer sections and the chunked coding: strict parsers (RFC 9112) as pure
+ * functions.
  *
- * Nothing is repaired: what another parser might read differently is refused. Bare LF, CR or NUL, line folding, white
- * space around a field name, an odd or repeated Content-Length, any Transfer-Encoding but exactly "chunked", both of
- * them together, a missing or repeated Host, an authority with anything unusual in it.
- * A head is parsed where it lies: names are put into lower case in place, the results point into it.
+ * Nothing is repaired: what another parser might read differently is refused. Bare LF, CR or NUL, line
+ * folding, white space around a field name, an odd or repeated Content-Length, any Transfer-Encoding but
+ * exactly "chunked", both of them together, a missing or repeated Host, an authority with anything unusual in
+ * it. A head is parsed where it lies: names are put into lower case in place, the results point into it.
  * Fuzzed by http1_request_fuzz, http1_response_fuzz, http1_chunked_fuzz. */
 #ifndef SELVEDGE_HTTP_HTTP1_PARSE_H
 #define SELVEDGE_HTTP_HTTP1_PARSE_H
@@ -62,13 +63,13 @@ enum { HT1_MAX_METHOD = 32, HT1_MAX_CONNECTION_OPTIONS = 32, HT1_MAX_RESPONSE_FI
 
 /* Remembers how far it looked, so that a head that drips in costs no more than one that comes whole. */
 struct ht1_scan {
-    uint32_t at;        /* start of the line not seen whole */
-    uint32_t searched;  /* no line end before this */
+    uint32_t at; /* start of the line not seen whole */
+    uint32_t searched; /* no line end before this */
     uint32_t num_lines; /* whole lines, the empty one not counted */
 };
 
-/* `bytes` is everything since the head began. Its length with the empty line; 0: not whole yet; -1: a line does not end
- * with CRLF. */
+/* `bytes` is everything since the head began. Its length with the empty line; 0: not whole yet; -1: a line
+ * does not end with CRLF. */
 ssize_t ht1_scan(struct ht1_scan *scan, const char *bytes, size_t len);
 
 /* ---- heads ---- */
@@ -77,7 +78,7 @@ struct ht1_request {
     struct slice method, authority, target; /* as in struct ht_exchange */
     enum ht_version version;
     struct ht_headers headers; /* as in struct ht_exchange */
-    int64_t content_length;    /* -1: none */
+    int64_t content_length; /* -1: none */
     struct slice websocket_key; /* of a valid RFC 6455 request, else {NULL,0} */
     unsigned is_chunked : 1, keep_alive : 1, expects_continue : 1, te_trailers : 1;
 };
@@ -90,30 +91,32 @@ struct ht1_response {
     unsigned status;
     enum ht_version version;
     struct ht_headers headers; /* connection-level fields are gone */
-    int64_t content_length;    /* -1: none */
+    int64_t content_length; /* -1: none */
     unsigned is_chunked : 1, keep_alive : 1, is_websocket : 1 /* Upgrade: websocket, Connection: upgrade */;
 };
 
-/* A response whose framing fields are odd is refused here whatever the request was; what a HEAD, 204 or 304 means for
- * the body is the caller's. */
-enum ht1_refusal ht1_parse_response(char *head, size_t len, struct ht_header *fields, struct ht1_response *ret);
+/* A response whose framing fields are odd is refused here whatever the request was; what a HEAD, 204 or 304
+ * means for the body is the caller's. */
+enum ht1_refusal ht1_parse_response(char *head, size_t len, struct ht_header *fields,
+                                    struct ht1_response *ret);
 
 /* A trailer section with its empty line. What may not stand in one is left out. */
-enum ht1_refusal ht1_parse_trailers(char *section, size_t len, struct ht_header *fields, struct ht_headers *ret);
+enum ht1_refusal ht1_parse_trailers(char *section, size_t len, struct ht_header *fields,
+                                    struct ht_headers *ret);
 
 /* ---- chunked coding ---- */
 
 enum { HT1_MAX_EXTENSION = 256 /* a chunk */, HT1_MAX_EXTENSIONS = 16 * 1024 /* a body */ };
 
 enum ht1_chunk_state {
-    HT1_CHUNK_SIZE,      /* before the first digit */
+    HT1_CHUNK_SIZE, /* before the first digit */
     HT1_CHUNK_DIGITS,
     HT1_CHUNK_EXTENSION,
     HT1_CHUNK_SIZE_LF,
-    HT1_CHUNK_DATA,      /* `left` bytes of payload come next: the caller takes them and counts `left` down */
+    HT1_CHUNK_DATA, /* `left` bytes of payload come next: the caller takes them and counts `left` down */
     HT1_CHUNK_DATA_CR,
     HT1_CHUNK_DATA_LF,
-    HT1_CHUNK_TRAILERS,  /* the last chunk was seen: a trailer section follows, for ht1_scan() */
+    HT1_CHUNK_TRAILERS, /* the last chunk was seen: a trailer section follows, for ht1_scan() */
 };
 
 /* Zero to begin. */
@@ -123,9 +126,11 @@ struct ht1_chunked {
     uint64_t left;
 };
 
-/* Reads framing from the start of `bytes` until payload or the trailer section begins, or bytes end. Returns how many it
- * read, or -1 with *ret_why. Call it in any state but HT1_CHUNK_TRAILERS, and in HT1_CHUNK_DATA only with left == 0. */
-ssize_t ht1_chunked_read(struct ht1_chunked *chunked, const char *bytes, size_t len, enum ht1_refusal *ret_why);
+/* Reads framing from the start of `bytes` until payload or the trailer section begins, or bytes end. Returns
+ * how many it read, or -1 with *ret_why. Call it in any state but HT1_CHUNK_TRAILERS, and in HT1_CHUNK_DATA
+ * only with left == 0. */
+ssize_t ht1_chunked_read(struct ht1_chunked *chunked, const char *bytes, size_t len,
+                         enum ht1_refusal *ret_why);
 
 /* Hex digits of a chunk's size and CRLF; `out` has room for HT1_CHUNK_HEAD_MAX bytes. Returns the length. */
 enum { HT1_CHUNK_HEAD_MAX = 18 };

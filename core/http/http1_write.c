@@ -3,11 +3,14 @@
 
 #include "core/http/http1_parse.h"
 
-enum { COALESCE_MAX = 16 * 1024 /* a larger chunk is worth a system call of its own, a smaller one a copy */ };
+enum {
+    COALESCE_MAX = 16 * 1024 /* a larger chunk is worth a system call of its own, a smaller one a copy */
+};
 
 static bool is_engines(const struct ht_header *header)
 {
-    return ht_is_hop_field(header) || header->token == H2O_TOKEN_CONTENT_LENGTH || header->token == H2O_TOKEN_HOST;
+    return ht_is_hop_field(header) || header->token == H2O_TOKEN_CONTENT_LENGTH ||
+           header->token == H2O_TOKEN_HOST;
 }
 
 size_t ht1_fields_size(const struct ht_headers *headers)
@@ -106,7 +109,8 @@ ssize_t ht1_out_chunk(struct ht1_out *out, const struct iovec *iov, int num, siz
 void ht1_out_last_chunk(struct ht1_out *out, const struct ht_headers *trailers)
 {
     buffer_head(out);
-    char *start = net_io_reserve(out->io, ht1_fields_size(trailers) + sizeof("0\r\n\r\n")), *at = HT1_PUT(start, "0\r\n");
+    char *start = net_io_reserve(out->io, ht1_fields_size(trailers) + sizeof("0\r\n\r\n")),
+         *at = HT1_PUT(start, "0\r\n");
     at = ht1_put_trailers(at, trailers);
     net_io_commit(out->io, (size_t)(at - start));
 }

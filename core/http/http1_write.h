@@ -1,12 +1,13 @@
-/* Writing HTTP/1.x: the pieces of heads both engines put together (sizes first, then bytes into room of that size), and
- * the way out: a head waits for the first piece of its body, small chunks for the end of the turn, so that a message
- * leaves in one system call. */
+/* Writing HTTP/1.x: the pieces of heads both engines put together (sizes first, then bytes into room of that
+ * size), and the way out: a head waits for the first piece of its body, small chunks for the end of the turn,
+ * so that a message leaves in one system call. */
 #ifndef SELVEDGE_HTTP_HTTP1_WRITE_H
 #define SELVEDGE_HTTP_HTTP1_WRITE_H
 
 #include "core/http/http.h"
 
-/* Fields as "name: value" lines, without those the engine writes itself: connection-level ones, content-length, host. */
+/* Fields as "name: value" lines, without those the engine writes itself: connection-level ones,
+ * content-length, host. */
 size_t ht1_fields_size(const struct ht_headers *headers); /* an upper bound; NULL: 0 */
 char *ht1_put_fields(char *at, const struct ht_headers *headers);
 /* Trailers, without what may not be one, and the empty line. */

@@ -1,9 +1,9 @@
 /* Accepted connections until their protocol is known, and the verbs of an exchange.
  *
- * Happy path: accept -> TLS handshake (ALPN decides) or the first bytes (the HTTP/2 preface decides) -> engine->adopt().
- * A client that does neither in time is closed without an answer: it never spoke HTTP.
- * Shutdown: the engine closes the io, delivers on_close of its exchanges, calls ht_server_conn_finish(); the struct goes
- * from a post, so callbacks on the stack never return into freed memory. */
+ * Happy path: accept -> TLS handshake (ALPN decides) or the first bytes (the HTTP/2 preface decides) ->
+ * engine->adopt(). A client that does neither in time is closed without an answer: it never spoke HTTP.
+ * Shutdown: the engine closes the io, delivers on_close of its exchanges, calls ht_server_conn_finish(); the
+ * struct goes from a post, so callbacks on the stack never return into freed memory. */
 #include "core/http/engine.h"
 
 #include <stdatomic.h>
@@ -78,7 +78,8 @@ static void give_up(struct server *server)
     ht_server_conn_finish(&server->conn);
 }
 
-static size_t adopt(struct server *server, const struct ht_server_engine *engine, const char *bytes, size_t len)
+static size_t adopt(struct server *server, const struct ht_server_engine *engine, const char *bytes,
+                    size_t len)
 {
     timer_stop(&server->deadline);
     server->conn.engine = engine;
@@ -104,7 +105,8 @@ static void on_handshaken(struct net_io *io)
 {
     bool is_http2 = slice_eq(net_io_alpn(io), SLICE("h2"));
 
-    (void)adopt(server_of_io(io), is_http2 ? &ht_http2_server : &ht_http1_server, "", 0); /* nothing to consume */
+    (void)adopt(server_of_io(io), is_http2 ? &ht_http2_server : &ht_http1_server, "",
+                0); /* nothing to consume */
 }
 
 static void on_early_eof(struct net_io *io)
@@ -121,8 +123,10 @@ static void on_early_writable(struct net_io *io)
 {
 }
 
-static const struct net_io_ops plain_ops = {on_first_bytes, on_early_eof, on_early_writable, on_early_error, NULL};
-static const struct net_io_ops tls_ops = {on_early_bytes, on_early_eof, on_early_writable, on_early_error, on_handshaken};
+static const struct net_io_ops plain_ops = {on_first_bytes, on_early_eof, on_early_writable, on_early_error,
+                                            NULL};
+static const struct net_io_ops tls_ops = {on_early_bytes, on_early_eof, on_early_writable, on_early_error,
+                                          on_handshaken};
 
 static void on_deadline(struct timer *timer)
 {
@@ -136,9 +140,10 @@ static uint64_t next_conn_id(void)
     return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
-struct ht_server_conn *ht_server_accept(struct net_worker *worker, int fd, SSL_CTX *ctx, const struct ht_handler *handler,
-                                        const struct ht_limits *limits, void *owner,
-                                        void (*on_closed)(struct ht_server_conn *conn), struct slice first_bytes)
+struct ht_server_conn *ht_server_accept(struct net_worker *worker, int fd, SSL_CTX *ctx,
+                                        const struct ht_handler *handler, const struct ht_limits *limits,
+                                        void *owner, void (*on_closed)(struct ht_server_conn *conn),
+                                        struct slice first_bytes)
 {
     struct server *server = xcalloc(1, sizeof(*server));
     struct ht_server_conn *conn = &server->conn;
@@ -206,7 +211,8 @@ void ht_exchange_info(struct ht_exchange *x, unsigned status, const struct ht_he
     x->ops->info(x, status, headers);
 }
 
-void ht_exchange_head(struct ht_exchange *x, unsigned status, const struct ht_headers *headers, int64_t content_length)
+void ht_exchange_head(struct ht_exchange *x, unsigned status, const struct ht_headers *headers,
+                      int64_t content_length)
 {
     x->ops->head(x, status, headers, content_length);
 }

@@ -77,7 +77,8 @@ static void check_again(const struct decoded *d)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-    struct decoded whole = decode((const char *)bytes, len, len), dripping = decode((const char *)bytes, len, 1);
+    struct decoded whole = decode((const char *)bytes, len, len),
+                   dripping = decode((const char *)bytes, len, 1);
 
     assert(whole.is_bad == dripping.is_bad && whole.len == dripping.len && whole.is_end == dripping.is_end);
     assert(whole.is_bad || whole.taken == dripping.taken);

@@ -8,9 +8,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-static const struct ht_limits limits = {
-    .max_head_bytes = 4096, .max_headers = 20, .max_target_bytes = 512, .max_trailer_bytes = 512, .max_body_bytes = 10000,
-    .drain_body_bytes = 1000};
+static const struct ht_limits limits = {.max_head_bytes = 4096,
+                                        .max_headers = 20,
+                                        .max_target_bytes = 512,
+                                        .max_trailer_bytes = 512,
+                                        .max_body_bytes = 10000,
+                                        .drain_body_bytes = 1000};
 
 static void check_headers(const struct ht_headers *headers)
 {

@@ -1,6 +1,6 @@
 /* links: sv_http */
-/* Responses: the parser alone, then the client engine against an upstream that says these bytes, in pieces. The first
- * byte chooses the request. */
+/* Responses: the parser alone, then the client engine against an upstream that says these bytes, in pieces.
+ * The first byte chooses the request. */
 #include "core/http/http1_parse.h"
 
 #include <assert.h>
@@ -131,7 +131,8 @@ static void fuzz_engine(struct net_worker *worker, uint8_t choice, const char *b
     call.pool = &pool;
     choose_request(&call, choice);
     num_last = 0;
-    conn = ht_client_connect(worker, (const struct sockaddr *)addr, sizeof(*addr), &config, &client_ops, NULL, &err);
+    conn = ht_client_connect(worker, (const struct sockaddr *)addr, sizeof(*addr), &config, &client_ops, NULL,
+                             &err);
     int peer = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (conn == NULL || peer < 0)
         abort();

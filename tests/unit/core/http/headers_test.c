@@ -48,7 +48,8 @@ static void lists_grow_and_keep_their_order(void **state)
     }
     assert_int_equal(headers.num, 100);
     unsigned found = 0;
-    for (const struct ht_header *h = ht_headers_find(&headers, SLICE("x3")); h != NULL; h = ht_headers_next(&headers, h)) {
+    for (const struct ht_header *h = ht_headers_find(&headers, SLICE("x3")); h != NULL;
+         h = ht_headers_next(&headers, h)) {
         assert_int_equal((h - headers.at) % 10, 3);
         ++found;
     }
@@ -107,10 +108,12 @@ static void field_values_hold_no_controls(void **state)
 
 static void authorities_are_plain(void **state)
 {
-    static const char *const good[] = {"a", "a.b", "A-1.example:80", "a_b", "1.2.3.4", "a.example.", "[::1]", "[::1]:8080",
-                                       "[fe80::1:2]", "[::ffff:1.2.3.4]:1", "a:65535", "xn--a"};
-    static const char *const bad[] = {"", ":", ":80", "a:", "a:0", "a:65536", "a:1x", "a b", "a@b", "a/b", "a,b", "a%62",
-                                      ".a", "a..b", "[", "]", "[]", "[:]", "[::1", "[::1]a", "[::g]", "::1", "a:b:1", "*"};
+    static const char *const good[] = {
+        "a",          "a.b",         "A-1.example:80",     "a_b",     "1.2.3.4", "a.example.", "[::1]",
+        "[::1]:8080", "[fe80::1:2]", "[::ffff:1.2.3.4]:1", "a:65535", "xn--a"};
+    static const char *const bad[] = {"",    ":",   ":80",  "a:",     "a:0",   "a:65536", "a:1x",  "a b",
+                                      "a@b", "a/b", "a,b",  "a%62",   ".a",    "a..b",    "[",     "]",
+                                      "[]",  "[:]", "[::1", "[::1]a", "[::g]", "::1",     "a:b:1", "*"};
 
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         if (!ht_is_authority(slice_of(good[i])))
@@ -133,9 +136,11 @@ static void targets_are_visible_ascii(void **state)
 
 static void connection_fields_are_known(void **state)
 {
-    static const char *const hop[] = {"connection", "keep-alive", "te", "transfer-encoding", "upgrade", "http2-settings",
+    static const char *const hop[] = {"connection",        "keep-alive", "te",
+                                      "transfer-encoding", "upgrade",    "http2-settings",
                                       "proxy-connection"};
-    static const char *const end_to_end[] = {"host", "trailer", "x-a", "content-length", "proxy-authorization"};
+    static const char *const end_to_end[] = {"host", "trailer", "x-a", "content-length",
+                                             "proxy-authorization"};
     struct ht_headers headers = {NULL, 0, 0};
 
     for (size_t i = 0; i < ARRAY_LEN(hop); i++)

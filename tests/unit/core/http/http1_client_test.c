@@ -160,7 +160,8 @@ static void connect_to(const struct ht_client_config *config)
 {
     struct err err;
 
-    w->conn = ht_client_connect(w->worker, (struct sockaddr *)&w->addr, w->addr_len, config, &client_ops, NULL, &err);
+    w->conn = ht_client_connect(w->worker, (struct sockaddr *)&w->addr, w->addr_len, config, &client_ops,
+                                NULL, &err);
     assert_non_null(w->conn);
     w->peer = accept4(w->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     assert_true(w->peer >= 0);
@@ -332,7 +333,8 @@ static void a_sized_body_leaves_with_its_head(void **state)
 
 static void an_unsized_body_is_chunked(void **state)
 {
-    struct ht_header fields[] = {{SLICE("x-sum"), SLICE("7"), NULL}, {SLICE("host"), SLICE("evil"), H2O_TOKEN_HOST}};
+    struct ht_header fields[] = {{SLICE("x-sum"), SLICE("7"), NULL},
+                                 {SLICE("host"), SLICE("evil"), H2O_TOKEN_HOST}};
     struct ht_headers trailers = {fields, 2, 2};
 
     w->a.call.method = SLICE("POST");
@@ -364,13 +366,15 @@ static void fields_of_the_connection_are_not_sent(void **state)
     ht_headers_add(&w->a.pool, &w->a.headers, SLICE("connection"), SLICE("x"));
     ht_headers_add(&w->a.pool, &w->a.headers, SLICE("te"), SLICE("trailers"));
     starts(&w->a);
-    assert_string_equal(received(), "GET / HTTP/1.1\r\nhost: a.example\r\nte: trailers\r\nconnection: te\r\n\r\n");
+    assert_string_equal(received(),
+                        "GET / HTTP/1.1\r\nhost: a.example\r\nte: trailers\r\nconnection: te\r\n\r\n");
 }
 
 static void a_dripping_response_is_the_same(void **state)
 {
-    static const char text[] = "HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                               "5;x\r\nhello\r\n1\r\n!\r\n0\r\nX-Sum: 7\r\nContent-Length: 3\r\n\r\n";
+    static const char text[] =
+        "HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "5;x\r\nhello\r\n1\r\n!\r\n0\r\nX-Sum: 7\r\nContent-Length: 3\r\n\r\n";
 
     starts(&w->a);
     for (size_t i = 0; i < sizeof(text) - 1; i++)
@@ -514,7 +518,8 @@ static void lies_fail_the_call_and_end_the_connection(void **state)
         {"HTTP/2.0 200 OK\r\n\r\n", HT_FAIL_PROTOCOL, false},
         {"HTTP/1.1 99 X\r\n\r\n", HT_FAIL_PROTOCOL, false},
         {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", HT_FAIL_PROTOCOL, false},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", HT_FAIL_PROTOCOL, false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", HT_FAIL_PROTOCOL,
+         false},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", HT_FAIL_PROTOCOL, false},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n", HT_FAIL_PROTOCOL, false},
         {"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HT_FAIL_PROTOCOL, false},
@@ -526,7 +531,8 @@ static void lies_fail_the_call_and_end_the_connection(void **state)
         {"HTTP/1.1 103 E\r\nTransfer-Encoding: chunked\r\n\r\n", HT_FAIL_PROTOCOL, false},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", HT_FAIL_PROTOCOL, true},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\naX", HT_FAIL_PROTOCOL, true},
-        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111\r\n", HT_FAIL_PROTOCOL, true},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111\r\n", HT_FAIL_PROTOCOL,
+         true},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX : y\r\n\r\n", HT_FAIL_PROTOCOL, true},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n", HT_FAIL_PROTOCOL, true},
         {"", HT_FAIL_RESET, false},
@@ -544,7 +550,8 @@ static void lies_fail_the_call_and_end_the_connection(void **state)
         received();
         says(cases[i].text);
         hangs_up();
-        if (w->a.num_fails != 1 || w->a.fail != cases[i].fail || w->a.call.had_response != cases[i].had_response)
+        if (w->a.num_fails != 1 || w->a.fail != cases[i].fail ||
+            w->a.call.had_response != cases[i].had_response)
             fail_msg("case %zu: %u fails, fail %d (%s): %s", i, w->a.num_fails, (int)w->a.fail,
                      w->a.detail != NULL ? w->a.detail : "", cases[i].text);
         assert_int_equal(w->a.num_ends, 0);
@@ -675,9 +682,9 @@ static void requests_that_would_inject_are_not_sent(void **state)
     static const struct {
         const char *method, *authority, *target;
     } cases[] = {
-        {"GET /x", "a", "/"},     {"GET\r\n", "a", "/"},       {"", "a", "/"},
-        {"GET", "a\r\nX: y", "/"}, {"GET", "a b", "/"},         {"GET", "a", "/ HTTP/1.1\r\nX: y"},
-        {"GET", "a", "/a b"},      {"GET", "a", "/\r\nX: y"},   {"GET", "a", ""},
+        {"GET /x", "a", "/"},      {"GET\r\n", "a", "/"},     {"", "a", "/"},
+        {"GET", "a\r\nX: y", "/"}, {"GET", "a b", "/"},       {"GET", "a", "/ HTTP/1.1\r\nX: y"},
+        {"GET", "a", "/a b"},      {"GET", "a", "/\r\nX: y"}, {"GET", "a", ""},
         {"GET", "a", "/\xc3\xa9"}, {"GET", "a", "/\x01"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -801,7 +808,8 @@ static void a_refused_connection_fails_its_calls_unsent(void **state)
     struct err err;
 
     close(w->listener);
-    w->conn = ht_client_connect(w->worker, (struct sockaddr *)&w->addr, w->addr_len, &config, &client_ops, NULL, &err);
+    w->conn = ht_client_connect(w->worker, (struct sockaddr *)&w->addr, w->addr_len, &config, &client_ops,
+                                NULL, &err);
     if (w->conn != NULL) { /* else the kernel said so at once */
         ht_call_start(w->conn, &w->a.call);
         turns();
@@ -819,7 +827,8 @@ static void a_handshake_that_hangs_times_out(void **state)
 
     clock_fake(now * 1000, 1700000000000000);
     turns();
-    connect_to(&(struct ht_client_config){.protocol = HT_CLIENT_ALPN, .tls = ctx, .connect_timeout_ms = 3000});
+    connect_to(
+        &(struct ht_client_config){.protocol = HT_CLIENT_ALPN, .tls = ctx, .connect_timeout_ms = 3000});
     ht_call_start(w->conn, &w->a.call);
     turns();
     clock_fake((now + 2999) * 1000, 1700000000000000);
@@ -853,8 +862,9 @@ static void a_websocket_becomes_a_tunnel(void **state)
     ht_headers_add(&w->a.pool, &w->a.headers, SLICE("sec-websocket-key"), SLICE("dGhlIHNhbXBsZSBub25jZQ=="));
     ht_headers_add(&w->a.pool, &w->a.headers, SLICE("sec-websocket-version"), SLICE("13"));
     starts(&w->a);
-    assert_string_equal(received(), "GET / HTTP/1.1\r\nhost: a.example\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-                                    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n");
+    assert_string_equal(received(),
+                        "GET / HTTP/1.1\r\nhost: a.example\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+                        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n");
     says("HTTP/1.1 101 Go\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
          "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\ndown");
     assert_true(w->a.call.is_tunnel);

@@ -11,10 +11,13 @@
 #define H "Host: a.example\r\n"
 enum { MORE = 1000 };
 
-static const struct ht_limits limits = {
-    .max_head_bytes = 60 * 1024, .max_headers = 100, .max_target_bytes = 8 * 1024, .max_trailer_bytes = 8 * 1024};
+static const struct ht_limits limits = {.max_head_bytes = 60 * 1024,
+                                        .max_headers = 100,
+                                        .max_target_bytes = 8 * 1024,
+                                        .max_trailer_bytes = 8 * 1024};
 
-/* Parses in memory of exactly the size, so that a sanitizer sees a step too far. Leaks nothing but on failure. */
+/* Parses in memory of exactly the size, so that a sanitizer sees a step too far. Leaks nothing but on
+ * failure. */
 struct parsed {
     char *head;
     struct ht_header *fields;
@@ -42,7 +45,8 @@ static int parse(struct parsed *parsed, const char *bytes, size_t len, bool is_r
     memcpy(parsed->head, bytes, (size_t)head_len);
     parsed->fields = calloc(scan.num_lines + 1, sizeof(*parsed->fields));
     if (is_request)
-        return ht1_parse_request(parsed->head, (size_t)head_len, &limits, is_tls, parsed->fields, &parsed->request);
+        return ht1_parse_request(parsed->head, (size_t)head_len, &limits, is_tls, parsed->fields,
+                                 &parsed->request);
     return ht1_parse_response(parsed->head, (size_t)head_len, parsed->fields, &parsed->response);
 }
 
@@ -191,10 +195,18 @@ static void malformed_fields_are_refused(void **state)
         {BYTES(GET H "X: a\r\r\n\r\n"), HT1_BAD_FIELD_VALUE},
         {BYTES(GET H "X: a\0b\r\n\r\n"), HT1_BAD_FIELD_VALUE},
         {BYTES(GET H "X: \0\r\n\r\n"), HT1_BAD_FIELD_VALUE},
-        {BYTES(GET H "X: abcdefgh\x01" "ijklmnop\r\n\r\n"), HT1_BAD_FIELD_VALUE},
-        {BYTES(GET H "X: a\x0b" "b\r\n\r\n"), HT1_BAD_FIELD_VALUE},
-        {BYTES(GET H "X: a\x0c" "b\r\n\r\n"), HT1_BAD_FIELD_VALUE},
-        {BYTES(GET H "X: a\x1b" "b\r\n\r\n"), HT1_BAD_FIELD_VALUE},
+        {BYTES(GET H "X: abcdefgh\x01"
+                     "ijklmnop\r\n\r\n"),
+         HT1_BAD_FIELD_VALUE},
+        {BYTES(GET H "X: a\x0b"
+                     "b\r\n\r\n"),
+         HT1_BAD_FIELD_VALUE},
+        {BYTES(GET H "X: a\x0c"
+                     "b\r\n\r\n"),
+         HT1_BAD_FIELD_VALUE},
+        {BYTES(GET H "X: a\x1b"
+                     "b\r\n\r\n"),
+         HT1_BAD_FIELD_VALUE},
         {BYTES(GET H "X: a\x7f\r\n\r\n"), HT1_BAD_FIELD_VALUE},
         {BYTES(GET H "X: abcdefg\x7f\r\n\r\n"), HT1_BAD_FIELD_VALUE},
         {BYTES(GET H "X: a\nY: b\r\n\r\n"), HT1_BAD_LINE_END},
@@ -280,7 +292,8 @@ static void ambiguous_framing_is_refused(void **state)
         {BYTES(POST "Content-Length: 18446744073709551621\r\n\r\n"), HT1_BAD_LENGTH},
         {BYTES(POST "Content-Length: 18446744073709551616\r\n\r\n"), HT1_BAD_LENGTH},
         {BYTES(POST "Content-Length: 9223372036854775808\r\n\r\n"), HT1_BAD_LENGTH},
-        {BYTES(POST "Content-Length: 99999999999999999999999999999999999999999999999999\r\n\r\n"), HT1_BAD_LENGTH},
+        {BYTES(POST "Content-Length: 99999999999999999999999999999999999999999999999999\r\n\r\n"),
+         HT1_BAD_LENGTH},
         {BYTES(POST "Content-Length: 00000000000000000005\r\n\r\n"), HT1_BAD_LENGTH},
         {BYTES(POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"), HT1_LENGTH_AND_CODING},
         {BYTES(POST "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"), HT1_LENGTH_AND_CODING},
@@ -303,7 +316,9 @@ static void ambiguous_framing_is_refused(void **state)
         {BYTES(POST "Transfer-Encoding: chunked;q=1\r\n\r\n"), HT1_BAD_CODING},
         {BYTES(POST "Transfer-Encoding: chunk\r\n\r\n"), HT1_BAD_CODING},
         {BYTES(POST "Transfer-Encoding:\r\n\r\n"), HT1_BAD_CODING},
-        {BYTES(POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n"), HT1_BAD_FIELD_VALUE},
+        {BYTES(POST "Transfer-Encoding: \x0b"
+                    "chunked\r\n\r\n"),
+         HT1_BAD_FIELD_VALUE},
         {BYTES(POST "Transfer-Encoding: chunked\x0c\r\n\r\n"), HT1_BAD_FIELD_VALUE},
         {BYTES(POST "Transfer-Encoding: chunked\0\r\n\r\n"), HT1_BAD_FIELD_VALUE},
         {BYTES(POST "Transfer-Encoding : chunked\r\n\r\n"), HT1_BAD_FIELD_NAME},
@@ -314,7 +329,8 @@ static void ambiguous_framing_is_refused(void **state)
         {BYTES(POST "Transfer-Encoding:\r\n chunked\r\n\r\n"), HT1_BAD_CODING},
         {BYTES(POST "X: y\rTransfer-Encoding: chunked\r\n\r\n"), HT1_BAD_FIELD_VALUE},
         {BYTES("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), HT1_BAD_CODING},
-        {BYTES("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"), HT1_LENGTH_AND_CODING},
+        {BYTES("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"),
+         HT1_LENGTH_AND_CODING},
     };
     check_all(cases, ARRAY_LEN(cases), true);
 }
@@ -390,12 +406,13 @@ static struct parsed good(const char *text)
     return parsed;
 }
 
-#define assert_slice(slice, text) \
+#define assert_slice(slice, text)                                                                            \
     assert_true((slice).len == strlen(text) && memcmp((slice).base, (text), strlen(text)) == 0)
 
 static void a_request_is_taken_apart(void **state)
 {
-    struct parsed p = good("GET /a/b?c=d HTTP/1.1\r\nHost: Shop.Example:8080\r\nUser-Agent:  x y \t\r\nX-A:\r\n\r\n");
+    struct parsed p =
+        good("GET /a/b?c=d HTTP/1.1\r\nHost: Shop.Example:8080\r\nUser-Agent:  x y \t\r\nX-A:\r\n\r\n");
 
     assert_slice(p.request.method, "GET");
     assert_slice(p.request.target, "/a/b?c=d");
@@ -510,9 +527,10 @@ static void persistence_is_read(void **state)
 
 static void connection_fields_are_gone(void **state)
 {
-    struct parsed p = good(GET H "Connection: keep-alive, X-Forwarded-For, x-own , Upgrade\r\nKeep-Alive: 5\r\n"
-                               "X-Forwarded-For: 1.2.3.4\r\nX-OWN: a\r\nx-own: b\r\nProxy-Connection: x\r\nUpgrade: h2c\r\n"
-                               "HTTP2-Settings: AAMAAABkAAQAAP__\r\nTE: gzip, trailers\r\nAccept: */*\r\nX-Kept: 1\r\n\r\n");
+    struct parsed p = good(
+        GET H "Connection: keep-alive, X-Forwarded-For, x-own , Upgrade\r\nKeep-Alive: 5\r\n"
+              "X-Forwarded-For: 1.2.3.4\r\nX-OWN: a\r\nx-own: b\r\nProxy-Connection: x\r\nUpgrade: h2c\r\n"
+              "HTTP2-Settings: AAMAAABkAAQAAP__\r\nTE: gzip, trailers\r\nAccept: */*\r\nX-Kept: 1\r\n\r\n");
 
     assert_int_equal(p.request.headers.num, 3);
     assert_slice(p.request.headers.at[0].name, "te");
@@ -526,8 +544,9 @@ static void connection_fields_are_gone(void **state)
 
 static void underscores_and_proxy_are_dropped(void **state)
 {
-    struct parsed p = good(GET H "X_Forwarded_For: 1\r\nProxy: http://evil/\r\nContent_Length: 5\r\n_: x\r\nX-Ok: 1\r\n"
-                               "Transfer_Encoding: chunked\r\n\r\n");
+    struct parsed p =
+        good(GET H "X_Forwarded_For: 1\r\nProxy: http://evil/\r\nContent_Length: 5\r\n_: x\r\nX-Ok: 1\r\n"
+                   "Transfer_Encoding: chunked\r\n\r\n");
 
     assert_int_equal(p.request.headers.num, 1);
     assert_slice(p.request.headers.at[0].name, "x-ok");
@@ -564,7 +583,8 @@ static void odd_upgrades_are_no_upgrades(void **state)
         GET H WS WS_KEY WS_KEY WS_VERSION "\r\n",
         GET H WS "Sec-WebSocket-Key: short\r\n" WS_VERSION "\r\n",
         GET H WS "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ!=\r\n" WS_VERSION "\r\n",
-        GET H "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+        GET H
+        "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
         GET H "Upgrade: TLS/1.0\r\nConnection: Upgrade\r\n" WS_KEY WS_VERSION "\r\n",
         GET H "Upgrade: websocketx\r\nConnection: Upgrade\r\n" WS_KEY WS_VERSION "\r\n",
         POST WS WS_KEY WS_VERSION "\r\n",
@@ -640,7 +660,8 @@ static void malformed_responses_are_refused(void **state)
 
 static void a_response_is_taken_apart(void **state)
 {
-    static const char text[] = OK "Content-Length: 3\r\nConnection: X-Hop\r\nX-Hop: 1\r\nServer_Name: s\r\nDate: now\r\n\r\n";
+    static const char text[] =
+        OK "Content-Length: 3\r\nConnection: X-Hop\r\nX-Hop: 1\r\nServer_Name: s\r\nDate: now\r\n\r\n";
     struct parsed p;
 
     assert_int_equal(parse(&p, text, sizeof(text) - 1, false, false), HT1_OK);
@@ -683,11 +704,12 @@ static void trailers_keep_only_what_may_be_one(void **state)
 
     assert_int_equal(parse_trailers("\r\n", &trailers), HT1_OK);
     assert_int_equal(trailers.num, 0);
-    assert_int_equal(parse_trailers("Grpc-Status: 0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: evil\r\n"
-                                    "Authorization: x\r\nSet-Cookie: a\r\nX-Forwarded-For: 1\r\nX_Y: 1\r\nTrailer: x\r\n"
-                                    "Connection: x\r\nX-Sum: 7\r\n\r\n",
-                                    &trailers),
-                     HT1_OK);
+    assert_int_equal(
+        parse_trailers("Grpc-Status: 0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nHost: evil\r\n"
+                       "Authorization: x\r\nSet-Cookie: a\r\nX-Forwarded-For: 1\r\nX_Y: 1\r\nTrailer: x\r\n"
+                       "Connection: x\r\nX-Sum: 7\r\n\r\n",
+                       &trailers),
+        HT1_OK);
     assert_int_equal(trailers.num, 2);
     assert_slice(trailers.at[0].name, "grpc-status");
     assert_slice(trailers.at[1].value, "7");
@@ -701,7 +723,8 @@ static void trailers_keep_only_what_may_be_one(void **state)
 
 /* ---- chunked coding ---- */
 
-/* Decodes with at most `step` bytes at a time. Returns the refusal, MORE, or HT1_OK at the trailer section. */
+/* Decodes with at most `step` bytes at a time. Returns the refusal, MORE, or HT1_OK at the trailer section.
+ */
 static int decode(const char *bytes, size_t len, size_t step, char *out, size_t *out_len)
 {
     struct ht1_chunked chunked = {.state = HT1_CHUNK_SIZE};

@@ -21,7 +21,7 @@ struct world {
     struct ht_limits limits;
     int peer;
     struct strbuf got; /* what the client received since it last looked */
-    bool is_eof;       /* the server ended its direction */
+    bool is_eof; /* the server ended its direction */
     /* what the handler saw */
     struct ht_exchange *x; /* the one open */
     struct strbuf body, log;
@@ -114,14 +114,16 @@ static void on_close(struct ht_exchange *x, enum ht_close why)
     ht_exchange_abort(x, 0);
 }
 
-static void on_bad_request(struct ht_server_conn *conn, unsigned status, const char *detail, struct slice head)
+static void on_bad_request(struct ht_server_conn *conn, unsigned status, const char *detail,
+                           struct slice head)
 {
     ++w->num_bad;
     w->bad_status = status;
     w->bad_detail = detail;
 }
 
-static const struct ht_handler handler = {on_request, on_body, on_body_end, on_writable, on_close, on_bad_request};
+static const struct ht_handler handler = {on_request,  on_body,  on_body_end,
+                                          on_writable, on_close, on_bad_request};
 
 static void on_conn_closed(struct ht_server_conn *conn)
 {
@@ -143,7 +145,8 @@ static int setup(void **state)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
         return -1;
     w->peer = fds[0];
-    w->conn = ht_server_accept(w->worker, fds[1], NULL, &handler, &w->limits, NULL, on_conn_closed, slice_make(NULL, 0));
+    w->conn = ht_server_accept(w->worker, fds[1], NULL, &handler, &w->limits, NULL, on_conn_closed,
+                               slice_make(NULL, 0));
     return 0;
 }
 
@@ -258,8 +261,9 @@ static void a_request_gets_its_answer_and_the_connection_stays(void **state)
 
 static void pipelined_requests_are_answered_in_order(void **state)
 {
-    const char *got = talk("GET /hello HTTP/1.1\r\n" H "\r\nPOST /post HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc"
-                           "GET /204 HTTP/1.1\r\n" H "\r\nGET /hello HTTP/1.1\r\n" H "\r\n");
+    const char *got =
+        talk("GET /hello HTTP/1.1\r\n" H "\r\nPOST /post HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc"
+             "GET /204 HTTP/1.1\r\n" H "\r\nGET /hello HTTP/1.1\r\n" H "\r\n");
 
     assert_string_equal(w->log.base, "/hello /post end /204 /hello ");
     assert_int_equal(count(got, "HTTP/1.1 2"), 4);
@@ -420,7 +424,8 @@ static void engine_fields_of_the_handler_are_left_out(void **state)
 
 static void continue_is_sent_when_the_body_is_wanted(void **state)
 {
-    assert_string_equal(talk("POST /late HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"), "");
+    assert_string_equal(talk("POST /late HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"),
+                        "");
     assert_true(w->x->expects_continue);
     ht_exchange_resume(w->x);
     assert_string_equal(talk(""), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -542,7 +547,8 @@ static void an_announced_long_body_is_413(void **state)
 static void a_streamed_long_body_is_413(void **state)
 {
     w->limits.max_body_bytes = 10;
-    const char *got = talk("POST /post HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n6\r\n123456\r\n5\r\n12345\r\n0\r\n\r\n");
+    const char *got = talk("POST /post HTTP/1.1\r\n" H
+                           "Transfer-Encoding: chunked\r\n\r\n6\r\n123456\r\n5\r\n12345\r\n0\r\n\r\n");
     assert_has(got, "HTTP/1.1 413 ");
     assert_int_equal(w->why, HT_CLOSE_TOO_LARGE);
     assert_true(w->is_eof);
@@ -550,8 +556,9 @@ static void a_streamed_long_body_is_413(void **state)
 
 static void a_bad_chunk_is_400_and_the_end(void **state)
 {
-    const char *got = talk("POST /post HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n0\r\n\r\n"
-                           "GET /hello HTTP/1.1\r\n" H "\r\n");
+    const char *got =
+        talk("POST /post HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n0\r\n\r\n"
+             "GET /hello HTTP/1.1\r\n" H "\r\n");
     assert_has(got, "HTTP/1.1 400 ");
     assert_int_equal(count(got, "HTTP/1.1 "), 1);
     assert_int_equal(w->why, HT_CLOSE_PROTOCOL);
@@ -815,7 +822,8 @@ static void connections_end_after_their_share(void **state)
 
 static void connection_close_is_obeyed(void **state)
 {
-    const char *got = talk("GET /hello HTTP/1.1\r\nConnection: close\r\n" H "\r\nGET /hello HTTP/1.1\r\n" H "\r\n");
+    const char *got =
+        talk("GET /hello HTTP/1.1\r\nConnection: close\r\n" H "\r\nGET /hello HTTP/1.1\r\n" H "\r\n");
 
     assert_int_equal(count(got, "HTTP/1.1 200"), 1);
     assert_has(got, "connection: close\r\n");
@@ -1092,7 +1100,8 @@ static void first_bytes_go_in_front(void **state)
     w->peer = fds[0];
     w->is_eof = false;
     w->num_conn_closed = 0;
-    w->conn = ht_server_accept(w->worker, fds[1], NULL, &handler, &w->limits, NULL, on_conn_closed, SLICE("GET /hel"));
+    w->conn = ht_server_accept(w->worker, fds[1], NULL, &handler, &w->limits, NULL, on_conn_closed,
+                               SLICE("GET /hel"));
     assert_has(talk("lo HTTP/1.1\r\n" H "\r\n"), "hello");
 }
 

@@ -1,5 +1,6 @@
-/* Our client against our server on one worker: every protocol, plain and with TLS, large bodies both ways through a
- * handler and a caller that take only a little at a time. What went in comes out, and memory stays bounded. */
+/* Our client against our server on one worker: every protocol, plain and with TLS, large bodies both ways
+ * through a handler and a caller that take only a little at a time. What went in comes out, and memory stays
+ * bounded. */
 #include "core/http/http.h"
 
 #include "core/base/clock.h"
@@ -118,8 +119,8 @@ static void on_conn_closed(struct ht_server_conn *conn)
 static bool on_accept(struct net_listener *listener, int fd)
 {
     SSL_CTX *ctx = w->tls_server != NULL ? net_tls_server_ctx(w->tls_server) : NULL;
-    struct ht_server_conn *conn = ht_server_accept(w->worker, fd, ctx, &handler, &ht_limits_default, NULL, on_conn_closed,
-                                                   slice_make(NULL, 0));
+    struct ht_server_conn *conn = ht_server_accept(w->worker, fd, ctx, &handler, &ht_limits_default, NULL,
+                                                   on_conn_closed, slice_make(NULL, 0));
 
     ++w->num_server_conns;
     list_push(&w->server_conns, &conn->link);
@@ -297,7 +298,8 @@ static void use_tls(bool no_http2)
     test_cert_make(&w->cert, NULL, &(struct test_cert_spec){.dns = dns, .is_ca = true});
     struct net_tls_pair pair = {slice_of(w->cert.cert_pem), slice_of(w->cert.key_pem), "test"};
     struct net_tls_host host = {"", &pair, 1};
-    struct net_tls_server_config server = {.name = "test", .hosts = &host, .num_hosts = 1, .no_http2 = no_http2};
+    struct net_tls_server_config server = {
+        .name = "test", .hosts = &host, .num_hosts = 1, .no_http2 = no_http2};
     struct net_tls_client_config client = {.ca_pem = slice_of(w->cert.cert_pem), .hostname = "a.example"};
     w->tls_server = net_tls_server_new(&server, &err);
     if (w->tls_server == NULL)
@@ -314,7 +316,8 @@ static void connects(enum ht_client_protocol protocol)
 
     if (w->tls_client != NULL)
         config.tls = net_tls_client_ctx(w->tls_client);
-    w->conn = ht_client_connect(w->worker, (struct sockaddr *)&w->addr, w->addr_len, &config, &client_ops, NULL, &err);
+    w->conn = ht_client_connect(w->worker, (struct sockaddr *)&w->addr, w->addr_len, &config, &client_ops,
+                                NULL, &err);
     assert_non_null(w->conn);
 }
 
@@ -414,9 +417,12 @@ static void http2_where_there_is_none_fails_as_tls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(http1_plain),          TEST(http1_tls),
-        TEST(http2_plain),          TEST(http2_tls),
-        TEST(alpn_chooses_http2),   TEST(alpn_falls_back_to_http1),
+        TEST(http1_plain),
+        TEST(http1_tls),
+        TEST(http2_plain),
+        TEST(http2_tls),
+        TEST(alpn_chooses_http2),
+        TEST(alpn_falls_back_to_http1),
         TEST(http2_where_there_is_none_fails_as_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
