@@ -93,6 +93,9 @@ static int open_database(struct ctl_store *store, struct err *err)
         st_pragmas_writer(store->db, err) != 0)
         return -1;
     sqlite3_wal_hook(store->db, on_wal, store);
+    /* A new file's first pages went through a rollback journal: a power cut must not bring that back. */
+    if (st_sync_folder(store->path, err) != 0)
+        return -1;
     if (pending != num && st_check_pages(store->db, err) != 0)
         return -1;
     if (st_migrate(store->db, store->path, migrations, num, err) != 0 || st_check_sequence(store->db, err) != 0)
