@@ -33,8 +33,11 @@ static int check_same_text(sqlite3 *db, const struct st_migration *migrations, s
     for (size_t i = 0; i < applied; ++i) {
         uint8_t sha[ST_HASH_LEN];
         st_bind(stmt, "i", (int64_t)(i + 1));
-        if (sqlite3_step(stmt) != SQLITE_ROW)
+        int step = sqlite3_step(stmt);
+        if (step == SQLITE_DONE)
             return err_set(err, ERR_CONFLICT, "schema step %zu is not recorded in the database", i + 1);
+        if (step != SQLITE_ROW)
+            return st_err(db, err, "read the schema steps");
         if (!slice_is(st_text(stmt, 0), migrations[i].name) ||
             !slice_eq(st_blob(stmt, 1), sha_of(migrations[i].sql, sha)))
             return err_set(err, ERR_CONFLICT, "schema step %zu is not this program's '%s'", i + 1, migrations[i].name);
