@@ -142,6 +142,54 @@ static void messages_of_a_thread_arrive_in_order(void **state)
         assert_int_equal(seen[i], i + 1);
 }
 
+struct crowd {
+    struct net_worker *worker;
+    int base;
+};
+
+static int last_of[4];
+
+static void on_crowd_message(struct net_message *message, struct net_worker *worker)
+{
+    struct note *note = CONTAINER_OF(message, struct note, message);
+
+    assert_int_equal(last_of[note->value / 10000] + 1, note->value % 10000);
+    last_of[note->value / 10000]++;
+    see(0);
+    if (num_seen == 4 * 2000)
+        net_worker_stop(worker);
+    free(note);
+}
+
+static void *send_crowd(void *arg)
+{
+    struct crowd *crowd = arg;
+
+    for (int i = 1; i <= 2000; i++) {
+        struct note *note = xcalloc(1, sizeof(*note));
+        note->value = crowd->base + i;
+        note->message.run = on_crowd_message;
+        net_worker_send(crowd->worker, &note->message);
+    }
+    return NULL;
+}
+
+static void each_of_many_senders_keeps_its_order(void **state)
+{
+    pthread_t threads[4];
+    struct crowd crowds[4];
+
+    memset(last_of, 0, sizeof(last_of));
+    for (int i = 0; i < 4; i++) {
+        crowds[i] = (struct crowd){*state, i * 10000};
+        pthread_create(&threads[i], NULL, send_crowd, &crowds[i]);
+    }
+    net_worker_run(*state);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(num_seen, 8000);
+}
+
 static void messages_left_at_the_end_are_run_not_leaked(void **state)
 {
     struct net_worker *worker = net_worker_new(1, 0, 0);
@@ -339,6 +387,7 @@ int main(void)
         TEST(a_post_that_posts_itself_does_not_stop_the_loop),
         TEST(a_timer_ends_the_wait),
         TEST(messages_of_a_thread_arrive_in_order),
+        TEST(each_of_many_senders_keeps_its_order),
         TEST(messages_left_at_the_end_are_run_not_leaked),
         TEST(a_thread_starts_stops_and_joins),
         TEST(a_stop_before_run_counts),
