@@ -1,4 +1,5 @@
 /* selvedge-gateway: one program in three roles. Without one it supervises the other two. */
+#include "gateway/control_main.h"
 #include "gateway/proxy_main.h"
 #include "gateway/supervisor.h"
 
@@ -18,8 +19,7 @@ int main(int argc, char **argv)
     }
     switch (options.role) {
     case GATEWAY_CONTROL:
-        fputs("selvedge-gateway: the control process is not part of this build\n", stderr);
-        return 2;
+        return control_main(&options);
     case GATEWAY_PROXY:
         return proxy_main(&options);
     case GATEWAY_SUPERVISOR:

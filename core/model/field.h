@@ -140,7 +140,9 @@ struct field_schema {
     X(FIELD_TOO_MANY, "FieldValueTooMany", "Too many")                                                       \
     X(FIELD_FORBIDDEN, "FieldValueForbidden", "Forbidden")                                                   \
     X(FIELD_UNKNOWN, "FieldValueUnknown", "")                                                                \
-    X(FIELD_NOT_SERVED, "FieldValueNotSupported", "")
+    X(FIELD_NOT_SERVED, "FieldValueNotSupported", "")                                                        \
+    X(FIELD_CHANGED, "FieldValueChanged", "")                                                                \
+    X(FIELD_OWNED, "FieldManagerConflict", "")
 
 enum field_reason {
 #define X(name, reason, text) name,

@@ -126,6 +126,8 @@ void ctl_call_reply(struct ctl_call *call, unsigned status, const char *content_
 {
     assert(!call->is_ended && !call->is_streaming);
     call->is_ended = true;
+    if (call->on_answer != NULL)
+        call->on_answer(call, status);
     if (call->x != NULL) {
         add_common_headers(call, content_type);
         struct iovec iov = {(void *)body.base, body.len};
@@ -151,6 +153,7 @@ void ctl_call_fail(struct ctl_call *call, const struct err *err)
     struct arena *arena = call->arena;
     unsigned status = err_status(err->code);
     struct json *body = json_new_object(arena);
+    call->failure = slice_of(arena_strdup(arena, err->text));
     json_set_str(arena, body, "kind", "Status");
     json_set_str(arena, body, "apiVersion", "v1");
     json_set(arena, body, "metadata", json_new_object(arena));
@@ -167,6 +170,8 @@ void ctl_call_stream(struct ctl_call *call, unsigned status, const char *content
 {
     assert(!call->is_ended && !call->is_streaming);
     call->is_streaming = true;
+    if (call->on_answer != NULL)
+        call->on_answer(call, status);
     if (call->x == NULL)
         return;
     add_common_headers(call, content_type);

@@ -36,6 +36,8 @@ struct ctl_call {
     bool is_gone, is_streaming, is_ended;
     void (*on_gone)(struct ctl_call *call);     /* may be NULL */
     void (*on_writable)(struct ctl_call *call); /* a stream has room again */
+    void (*on_answer)(struct ctl_call *call, unsigned status); /* the answer is known: for the audit; may be NULL */
+    struct slice failure;       /* text of the error it was answered with, else {NULL,0} */
     void *data;                                 /* the handler's */
     struct ctl_call_private *private;
 };

@@ -1,0 +1,410 @@
+/* Who owns which field (metadata.managedFields), and server-side apply, which rests on it.
+ *
+ * A set of fields is a tree in Kubernetes' FieldsV1 form: {"f:spec":{"f:rules":{}}}; items of keyed lists are
+ * {"k:{\"name\":\"a\"}":{".":{}, …}}; a node without children is one field. What a set holds is decided by the tables: keyed
+ * lists go item by item, all other lists are one field.
+ *
+ * Apply: fields that the manager gave before and leaves out now are removed unless another owns them too; a field that
+ * another manager owns is not overwritten without force. Objects that nobody applied carry no managedFields; with the
+ * first apply, all that is there already is owned by "before-first-apply". */
+#include "gateway/control/api_internal.h"
+
+#include "core/base/clock.h"
+
+#define OLD_MANAGER "before-first-apply"
+
+/* ---------- sets ---------- */
+
+static bool is_leaf(const struct json *set)
+{
+    return set->num == 0;
+}
+
+static void put(struct arena *arena, struct json *set, struct slice name, struct json *subset)
+{
+    json_set_n(arena, set, name, subset);
+}
+
+enum set_op { SET_BOTH, SET_WITHOUT };
+
+/* What is in `a` and (BOTH) or but not (WITHOUT) in `b`. */
+static struct json *combine(struct arena *arena, const struct json *a, const struct json *b, enum set_op op)
+{
+    struct json *out = json_new_object(arena);
+    JSON_FOR(member, a)
+    {
+        const struct json *other = json_get_n(b, member->key);
+        if (other == NULL) {
+            if (op == SET_WITHOUT)
+                put(arena, out, member->key, json_clone(arena, member));
+        } else if (is_leaf(member) || is_leaf(other)) {
+            if ((op == SET_BOTH) == (is_leaf(member) == is_leaf(other)))
+                put(arena, out, member->key, json_clone(arena, member));
+        } else {
+            struct json *inner = combine(arena, member, other, op);
+            if (inner->num != 0)
+                put(arena, out, member->key, inner);
+        }
+    }
+    return out;
+}
+
+static void add_all(struct arena *arena, struct json *set, const struct json *more)
+{
+    JSON_FOR(member, more)
+    {
+        struct json *own = json_get_n(set, member->key);
+        if (own == NULL)
+            put(arena, set, member->key, json_clone(arena, member));
+        else
+            add_all(arena, own, member);
+    }
+}
+
+/* ---------- keyed lists ---------- */
+
+static bool is_keyed(const struct field *row)
+{
+    return row != NULL && row->type == FIELD_LIST && row->item == FIELD_OBJECT && row->list_key != NULL;
+}
+
+/* k:{"port":80,"protocol":"TCP"}: absent members of the key have their defaults. */
+static struct slice item_name(struct arena *arena, const struct field *row, const struct json *item)
+{
+    struct strbuf text = STRBUF_INIT;
+    strbuf_adds(&text, "k:{");
+    for (const char *at = row->list_key; *at != '\0';) {
+        struct slice name = slice_make(at, strcspn(at, ","));
+        const struct json *value = json_get_n(item, name);
+        const struct field *member = field_find(row->schema, name);
+        if (at != row->list_key)
+            strbuf_addc(&text, ',');
+        json_quote(&text, name);
+        strbuf_addc(&text, ':');
+        if (value != NULL)
+            json_write_canonical(&text, value);
+        else
+            json_quote(&text, slice_of(member != NULL && member->def != NULL ? member->def : ""));
+        at += name.len + (at[name.len] == ',');
+    }
+    strbuf_addc(&text, '}');
+    struct slice result = arena_slice(arena, strbuf_slice(&text));
+    strbuf_clear(&text);
+    return result;
+}
+
+static struct json *find_item(struct arena *arena, const struct field *row, const struct json *list, struct slice name)
+{
+    if (list != NULL && list->type == JSON_ARRAY)
+        JSON_FOR(item, list)
+    if (slice_eq(item_name(arena, row, item), name))
+        return item;
+    return NULL;
+}
+
+/* ---------- fields of values ---------- */
+
+static struct json *changed(struct arena *arena, const struct field_schema *schema, const struct json *value, const struct json *other);
+
+static struct slice field_name(struct arena *arena, struct slice name)
+{
+    return slice_of(arena_printf(arena, "f:%.*s", (int)name.len, name.base));
+}
+
+static struct json *changed_items(struct arena *arena, const struct field *row, const struct json *list, const struct json *other)
+{
+    struct json *set = json_new_object(arena);
+    JSON_FOR(item, list)
+    {
+        struct slice name = item_name(arena, row, item);
+        const struct json *old = find_item(arena, row, other, name);
+        struct json *inner = changed(arena, row->schema, item, old);
+        if (old == NULL)
+            put(arena, inner, SLICE("."), json_new_object(arena));
+        if (inner->num != 0)
+            put(arena, set, name, inner);
+    }
+    return set;
+}
+
+static void add_changed(struct arena *arena, struct json *set, const struct field *row, const struct json *member, const struct json *other)
+{
+    bool is_inner = member->type == JSON_OBJECT && member->num != 0 && (row == NULL || row->type != FIELD_RAW);
+    bool is_list = is_keyed(row) && member->type == JSON_ARRAY && member->num != 0;
+    struct json *inner;
+    if (other != NULL && json_equal(member, other))
+        return;
+    if (is_inner)
+        inner = changed(arena, row != NULL ? row->schema : NULL, member, other);
+    else if (is_list)
+        inner = changed_items(arena, row, member, other);
+    else
+        inner = json_new_object(arena);
+    if (inner->num != 0 || (!is_inner && !is_list))
+        put(arena, set, field_name(arena, member->key), inner);
+}
+
+/* The fields of `value` that `other` (NULL: nothing) lacks or has differently. */
+static struct json *changed(struct arena *arena, const struct field_schema *schema, const struct json *value, const struct json *other)
+{
+    struct json *set = json_new_object(arena);
+    JSON_FOR(member, value)
+    {
+        const struct field *row = schema != NULL ? field_find(schema, member->key) : NULL;
+        add_changed(arena, set, row, member, json_get_n(other, member->key));
+    }
+    return set;
+}
+
+/* Of a whole object, without what is nobody's: identity, what the server sets, status. */
+static struct json *owned_fields(struct arena *arena, const struct kind *kind, const struct json *object, const struct json *other)
+{
+    static const char *const nobodys[] = {"f:name",       "f:namespace", "f:generateName",  "f:uid",      "f:resourceVersion",
+                                          "f:generation", "f:selfLink",  "f:managedFields", "f:creationTimestamp"};
+    struct json *set = changed(arena, kind->schema, object, other);
+    json_remove(set, "f:apiVersion");
+    json_remove(set, "f:kind");
+    if (kind->has_status)
+        json_remove(set, "f:status");
+    struct json *meta = json_get(set, "f:metadata");
+    for (size_t i = 0; meta != NULL && i < ARRAY_LEN(nobodys); ++i)
+        json_remove(meta, nobodys[i]);
+    if (meta != NULL && meta->num == 0)
+        json_remove(set, "f:metadata");
+    return set;
+}
+
+/* ---------- merging and removing ---------- */
+
+static void merge(struct arena *arena, const struct field_schema *schema, struct json *target, const struct json *applied);
+
+static void merge_member(struct arena *arena, const struct field *row, struct json *target, const struct json *member)
+{
+    struct json *old = json_get_n(target, member->key);
+    if (member->type == JSON_NULL)
+        return; /* the same as not given */
+    if (member->type == JSON_OBJECT && old != NULL && old->type == JSON_OBJECT && (row == NULL || row->type != FIELD_RAW)) {
+        merge(arena, row != NULL ? row->schema : NULL, old, member);
+    } else if (is_keyed(row) && member->type == JSON_ARRAY && old != NULL && old->type == JSON_ARRAY) {
+        JSON_FOR(item, member)
+        {
+            struct json *same = find_item(arena, row, old, item_name(arena, row, item));
+            if (same != NULL)
+                merge(arena, row->schema, same, item);
+            else
+                json_push(old, json_clone(arena, item));
+        }
+    } else {
+        json_set_n(arena, target, member->key, json_clone(arena, member));
+    }
+}
+
+static void merge(struct arena *arena, const struct field_schema *schema, struct json *target, const struct json *applied)
+{
+    JSON_FOR(member, applied)
+    merge_member(arena, schema != NULL ? field_find(schema, member->key) : NULL, target, member);
+}
+
+static void remove_fields(struct arena *arena, const struct field_schema *schema, struct json *value, const struct json *set);
+
+static void remove_items(struct arena *arena, const struct field *row, struct json *list, const struct json *set)
+{
+    JSON_FOR(member, set)
+    {
+        struct json *item = find_item(arena, row, list, member->key);
+        if (item == NULL)
+            continue;
+        if (json_get(member, ".") != NULL)
+            json_remove_child(list, item);
+        else
+            remove_fields(arena, row->schema, item, member);
+    }
+}
+
+static void remove_fields(struct arena *arena, const struct field_schema *schema, struct json *value, const struct json *set)
+{
+    JSON_FOR(member, set)
+    {
+        if (member->key.len < 2 || member->key.base[0] != 'f')
+            continue;
+        struct slice name = slice_make(member->key.base + 2, member->key.len - 2);
+        struct json *inner = json_get_n(value, name);
+        const struct field *row = schema != NULL ? field_find(schema, name) : NULL;
+        if (inner == NULL)
+            continue;
+        if (!is_leaf(member) && inner->type == JSON_ARRAY && is_keyed(row))
+            remove_items(arena, row, inner, member);
+        else if (!is_leaf(member) && inner->type == JSON_OBJECT)
+            remove_fields(arena, row != NULL ? row->schema : NULL, inner, member);
+        if (is_leaf(member) || inner->num == 0)
+            json_remove_child(value, inner);
+    }
+}
+
+/* ---------- managers ---------- */
+
+static bool is_entry(const struct json *entry, struct slice manager, const char *operation)
+{
+    return slice_eq(json_slice(json_get(entry, "manager")), manager) && slice_is(json_slice(json_get(entry, "operation")), operation) &&
+           json_slice(json_get(entry, "subresource")).len == 0;
+}
+
+static struct json *find_entry(struct json *entries, struct slice manager, const char *operation)
+{
+    JSON_FOR(entry, entries)
+    if (is_entry(entry, manager, operation))
+        return entry;
+    return NULL;
+}
+
+static struct json *add_entry(struct api_change *change, struct json *entries, struct slice manager, const char *operation, struct json *fields)
+{
+    struct arena *arena = change->arena;
+    char now[CLOCK_RFC3339_LEN + 1];
+    struct json *entry = json_push(entries, json_new_object(arena));
+    clock_rfc3339(change->now_us, now);
+    json_set(arena, entry, "manager", json_new_string(arena, manager));
+    json_set_str(arena, entry, "operation", operation);
+    json_set_str(arena, entry, "apiVersion", kind_api_version(change->target.kind, change->target.version, arena).base);
+    json_set_str(arena, entry, "time", now);
+    json_set_str(arena, entry, "fieldsType", "FieldsV1");
+    json_set(arena, entry, "fieldsV1", fields);
+    return entry;
+}
+
+static struct json *entries_of(struct api_change *change)
+{
+    const struct json *kept = json_find(change->old, "metadata", "managedFields", NULL);
+    struct json *entries = kept != NULL && kept->type == JSON_ARRAY ? json_clone(change->arena, kept) : json_new_array(change->arena);
+    if (entries->num == 0 && change->old != NULL)
+        add_entry(change, entries, SLICE(OLD_MANAGER), "Update", owned_fields(change->arena, change->target.kind, change->old, NULL));
+    return entries;
+}
+
+/* An entry that owns nothing any more goes. */
+static void take_from(struct arena *arena, struct json *entries, const struct json *but, const struct json *fields)
+{
+    for (struct json *entry = entries->child, *next; entry != NULL; entry = next) {
+        next = entry->next;
+        const struct json *own = json_get(entry, "fieldsV1");
+        if (entry == but || own == NULL)
+            continue;
+        struct json *left = combine(arena, own, fields, SET_WITHOUT);
+        if (left->num == 0)
+            json_remove_child(entries, entry);
+        else
+            json_set(arena, entry, "fieldsV1", left);
+    }
+}
+
+/* ---------- conflicts ---------- */
+
+static size_t report_fields(struct api_change *change, const struct json *set, const char *path, const struct json *entry)
+{
+    size_t num = 0;
+    JSON_FOR(member, set)
+    {
+        bool is_field = member->key.len > 2 && member->key.base[0] == 'f';
+        const char *at = path;
+        if (is_field)
+            at = arena_printf(change->arena, "%s.%s", path, member->key.base + 2);
+        else if (member->key.base[0] == 'k')
+            at = arena_printf(change->arena, "%s[%s]", path, member->key.base + 2);
+        if (!is_leaf(member)) {
+            num += report_fields(change, member, at, entry);
+        } else {
+            field_report_add(&change->report, FIELD_OWNED, at, "conflict with \"%s\" using %s", json_str(json_get(entry, "manager"), ""),
+                             json_str(json_get(entry, "apiVersion"), ""));
+            ++num;
+        }
+    }
+    return num;
+}
+
+/* Fields that would change and that others own. */
+static int check_conflicts(struct api_change *change, struct json *entries, const struct json *differing, struct err *err)
+{
+    size_t num = 0;
+    JSON_FOR(entry, entries)
+    {
+        const struct json *own = json_get(entry, "fieldsV1");
+        if (own != NULL && !slice_eq(json_slice(json_get(entry, "manager")), change->options.manager))
+            num += report_fields(change, combine(change->arena, differing, own, SET_BOTH), "", entry);
+    }
+    if (num == 0)
+        return 0;
+    const struct field_violation *first = change->report.violations;
+    return err_set(err, ERR_CONFLICT, "Apply failed with %zu conflict%s: %.*s: %.*s%s; take the fields over with force, leave them out, or give them as they are", num,
+                   num == 1 ? "" : "s", (int)first->message.len, first->message.base, (int)first->path.len, first->path.base, num > 1 ? " …" : "");
+}
+
+/* ---------- applying ---------- */
+
+static int apply_on(struct api_change *change, const struct json *applied, struct json *entries, const struct json *fields, struct err *err)
+{
+    struct arena *arena = change->arena;
+    const struct kind *kind = change->target.kind;
+    struct json *differing = owned_fields(arena, kind, applied, change->old);
+    if (!change->options.is_forced && check_conflicts(change, entries, differing, err) != 0)
+        return -1;
+    struct json *mine = find_entry(entries, change->options.manager, "Apply");
+    struct json *before = mine != NULL ? json_get(mine, "fieldsV1") : NULL;
+    take_from(arena, entries, mine, differing);
+    change->new = json_clone(arena, change->old);
+    merge(arena, kind->schema, change->new, applied);
+    if (before == NULL)
+        return 0;
+    struct json *dropped = combine(arena, before, fields, SET_WITHOUT);
+    JSON_FOR(entry, entries)
+    if (entry != mine && json_get(entry, "fieldsV1") != NULL)
+        dropped = combine(arena, dropped, json_get(entry, "fieldsV1"), SET_WITHOUT);
+    remove_fields(arena, kind->schema, change->new, dropped);
+    return 0;
+}
+
+int api_fields_apply(struct api_change *change, const struct json *applied, struct err *err)
+{
+    struct arena *arena = change->arena;
+    const struct json *given = json_find(applied, "metadata", "managedFields", NULL);
+    if (applied->type != JSON_OBJECT)
+        return err_set(err, ERR_BAD_REQUEST, "what is applied must be an object");
+    if (given != NULL && given->num != 0)
+        return err_set(err, ERR_BAD_REQUEST, "metadata.managedFields must be nil");
+    struct json *fields = owned_fields(arena, change->target.kind, applied, NULL);
+    struct json *entries = entries_of(change);
+    if (change->old == NULL)
+        change->new = json_clone(arena, applied);
+    else if (apply_on(change, applied, entries, fields, err) != 0)
+        return -1;
+    struct json *mine = find_entry(entries, change->options.manager, "Apply");
+    if (mine == NULL)
+        add_entry(change, entries, change->options.manager, "Apply", fields);
+    else if (!json_equal(json_get(mine, "fieldsV1"), fields)) {
+        json_remove_child(entries, mine);
+        add_entry(change, entries, change->options.manager, "Apply", fields);
+    }
+    change->owned = entries;
+    return 0;
+}
+
+void api_fields_track(struct api_change *change)
+{
+    struct arena *arena = change->arena;
+    const struct kind *kind = change->target.kind;
+    struct json *meta = json_get(change->new, "metadata"), *entries = json_get(meta, "managedFields");
+    if (entries == NULL || entries->type != JSON_ARRAY || entries->num == 0)
+        return;
+    struct json *written = owned_fields(arena, kind, change->new, change->old);
+    struct json *gone = combine(arena, owned_fields(arena, kind, change->old, NULL), owned_fields(arena, kind, change->new, NULL), SET_WITHOUT);
+    struct json *mine = find_entry(entries, change->options.manager, "Update");
+    take_from(arena, entries, NULL, gone);
+    if (mine != NULL && mine != find_entry(entries, change->options.manager, "Update"))
+        mine = NULL; /* it owned nothing else */
+    take_from(arena, entries, mine, written);
+    if (written->num == 0)
+        return;
+    if (mine != NULL)
+        add_all(arena, json_get(mine, "fieldsV1"), written);
+    else
+        add_entry(change, entries, change->options.manager, "Update", written);
+}

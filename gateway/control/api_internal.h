@@ -1,0 +1,209 @@
+/* What the files of the API share. See api.c for the order in which they act.
+ *
+ * Threads: the control worker's, except what says otherwise. Ownership: everything is the call's arena's. */
+#ifndef SELVEDGE_CONTROL_API_INTERNAL_H
+#define SELVEDGE_CONTROL_API_INTERNAL_H
+
+#include "core/model/kinds.h"
+#include "gateway/control/access.h"
+#include "gateway/control/cache.h"
+#include "gateway/control/control.h"
+
+/* ---------- what a path names ---------- */
+
+struct api_target {
+    const struct kind *kind;
+    const char *version; /* asked for: one of kind->versions */
+    struct slice ns;     /* "" for cluster scope and for all namespaces */
+    struct slice name;   /* "" for the collection */
+    bool is_status;      /* …/status */
+};
+
+static inline bool api_is_stored_version(const struct api_target *target)
+{
+    return strcmp(target->version, target->kind->versions[0]) == 0;
+}
+/* "gateway.networking.k8s.io/httproutes": the kind of a ctl_key. Constant. */
+struct slice api_kind_key(const struct kind *kind);
+const struct kind *api_kind_of_key(struct slice key); /* NULL when not served */
+struct ctl_key api_key(const struct api_target *target);
+/* "httproutes.gateway.networking.k8s.io", as errors name it. */
+const char *api_resource_name(struct arena *arena, const struct kind *kind);
+
+/* ---------- api.c: the dispatcher's means ---------- */
+
+/* 0, or err: the caller's role is too small for `what` ("create httproutes.…"). */
+int api_require(struct ctl_call *call, enum ctl_role role, const struct api_target *target, const char *verb, struct err *err);
+bool api_may_see_secrets(const struct ctl_call *call, struct slice ns);
+
+/* ---------- api_answer.c: answers and their forms ---------- */
+
+enum api_form_type { API_FORM_OBJECT, API_FORM_TABLE, API_FORM_META };
+struct api_form {
+    enum api_form_type type;
+    const char *meta_version; /* of meta.k8s.io: "v1" or "v1beta1" */
+    bool is_yaml;
+};
+/* From the Accept header; ERR_NOT_ACCEPTABLE. */
+int api_form(struct ctl_call *call, struct api_form *ret, struct err *err);
+
+/* Fails with a Status whose details name the object and, from `report`, the causes. Both may be NULL. */
+void api_fail(struct ctl_call *call, const struct err *err, const struct api_target *target, const struct field_report *report);
+/* The same as a tree, for results of bulk calls. */
+struct json *api_status(struct arena *arena, const struct err *err, const struct api_target *target, const struct field_report *report);
+void api_succeed(struct ctl_call *call, const struct api_target *target, struct slice uid); /* Status "Success" */
+void api_warn(struct ctl_call *call, const char *text);
+void api_reply_text(struct ctl_call *call, unsigned status, const struct api_form *form, struct slice json);
+/* An object as the target's version and the caller's role show it; `object` is changed in place. */
+void api_show(struct ctl_call *call, const struct api_target *target, struct json *object);
+/* The same from the cache, written. */
+void api_write_object(struct ctl_call *call, const struct api_target *target, const struct ctl_object *object, uint64_t rev,
+                      struct strbuf *out);
+/* Answers with one object in the form asked for; `tree` is changed in place. */
+void api_reply_object(struct ctl_call *call, unsigned status, const struct api_target *target, struct json *tree);
+int api_not_found(struct err *err, struct arena *arena, const struct api_target *target);
+/* Without data: for viewers, history and diffs. */
+void api_hide_secret(struct arena *arena, struct json *object);
+
+/* ---------- api_table.c ---------- */
+
+/* {"kind":"Table", columnDefinitions, rows: []}; columns are left out after a watch's first row. */
+struct json *api_table_new(struct arena *arena, const struct kind *kind, const char *meta_version, bool with_columns);
+/* `include`: "Metadata" (default), "Object" or "None". */
+void api_table_add(struct arena *arena, struct json *table, const struct api_target *target, struct json *object,
+                   struct slice include);
+struct json *api_partial_metadata(struct arena *arena, struct json *object, const char *meta_version);
+
+/* ---------- api_body.c: bodies and parameters ---------- */
+
+struct api_options {
+    bool is_dry_run;
+    enum field_unknown unknown;
+    struct slice manager; /* fieldManager, else the program of the User-Agent */
+    bool is_forced;       /* force=true */
+};
+int api_options(struct ctl_call *call, struct api_options *ret, struct err *err);
+/* The type of a body without parameters, in lower case: "application/json". */
+struct slice api_media_type(struct ctl_call *call);
+bool api_is_yaml(struct slice media_type);
+/* One document, JSON or YAML by content type. */
+int api_body(struct ctl_call *call, struct json **ret, struct err *err);
+/* All documents; items of a List count one by one. */
+int api_body_documents(struct ctl_call *call, struct json ***ret, size_t *ret_num, struct err *err);
+bool api_parse_u64(struct slice text, uint64_t *ret);
+
+/* ---------- api_change.c: one object on its way into the store; pure ---------- */
+
+struct api_change {
+    struct api_target target;
+    struct arena *arena;
+    const struct json *old; /* at head, with resourceVersion; NULL: create */
+    uint64_t old_rev;
+    struct json *new;       /* changed in place; after: as stored (no resourceVersion, stored version) */
+    bool is_status;         /* a write of status: the rest is the old one's */
+    struct api_options options;
+    int64_t now_us;
+    const struct json *owned; /* server-side apply has settled managedFields already; else NULL */
+    /* result */
+    struct field_report report;
+    bool is_same;           /* nothing would change */
+};
+/* Completes, checks, stamps. ERR_INVALID with the report, ERR_CONFLICT (uid), ERR_BAD_REQUEST. */
+int api_change_finish(struct api_change *change, struct err *err);
+/* As a write of a transaction, guarded by the old revision. */
+void api_change_write(const struct api_change *change, struct ctl_write *ret);
+/* What clients see of the new object at `rev`. */
+struct json *api_change_result(const struct api_change *change, uint64_t rev);
+void api_warn_report(struct ctl_call *call, const struct field_report *report);
+
+/* ---------- api_txn.c: transactions of calls ---------- */
+
+struct api_txn {
+    struct ctl_txn txn;
+    struct net_message message;
+    struct ctl_audit audit;
+    struct ctl_call *call;
+    void (*done)(struct api_txn *self); /* on the worker */
+};
+/* Fills actor, origin, audit from the call; `done` answers it. The writes are the txn's already. */
+void api_txn_submit(struct api_txn *self, struct ctl_call *call, const char *verb, const char *target);
+
+/* Work off the loop for a call. `run` on a pool thread, `done` on the worker. */
+struct api_job {
+    struct net_job job;
+    struct ctl_call *call;
+    struct err err;
+    void (*run)(struct api_job *self);
+    void (*done)(struct api_job *self);
+};
+void api_job_submit(struct api_job *self, struct ctl_call *call);
+
+/* ---------- api_diff.c: what changed; pure ---------- */
+
+/* Items {"path","op":"add|remove|replace","from","to"}, at most `max`. Times and revisions of metadata are left out. */
+struct json *api_diff(struct arena *arena, const struct json *from, const struct json *to, size_t max);
+
+/* ---------- api_patch.c, api_patch_strategic.c: patches; pure ---------- */
+
+/* RFC 6902. `document` is changed in place; its root may be replaced. */
+int api_patch_json(struct arena *arena, struct json **document, const struct json *patch, struct err *err);
+/* RFC 7386. `document` as above. */
+int api_patch_merge(struct arena *arena, struct json **document, const struct json *patch, struct err *err);
+/* Kubernetes' strategic merge: lists with a merge key are merged by it; $patch, $deleteFromPrimitiveList, $retainKeys,
+ * $setElementOrder. */
+int api_patch_strategic(struct arena *arena, const struct field_schema *schema, struct json *target, const struct json *patch,
+                        struct err *err);
+
+/* What one patch may cost: looked-at members and copied nodes. A patch of a few bytes must not hold the loop. */
+struct api_patcher {
+    struct arena *arena;
+    struct err *err;
+    uint64_t num_steps;
+};
+bool api_patch_spend(struct api_patcher *patcher, uint64_t num_steps); /* false: too much, err is set */
+struct json *api_patch_member(struct api_patcher *patcher, const struct json *object, struct slice name);
+struct json *api_patch_clone(struct api_patcher *patcher, const struct json *value); /* NULL: too much */
+
+/* ---------- api_fields.c: field ownership and server-side apply; pure ---------- */
+
+/* `live` NULL: create. The result is in change->new and change->owned. ERR_CONFLICT: `report` names the managers. */
+int api_fields_apply(struct api_change *change, const struct json *applied, struct err *err);
+/* After an update by other means: who owns what changed. Only objects that were applied once are tracked. */
+void api_fields_track(struct api_change *change);
+
+/* ---------- handlers ---------- */
+
+void api_get(struct ctl_call *call, const struct api_target *target);
+void api_list(struct ctl_call *call, const struct api_target *target);
+void api_watch(struct ctl_call *call, const struct api_target *target);
+void api_create(struct ctl_call *call, const struct api_target *target);
+void api_update(struct ctl_call *call, const struct api_target *target);
+void api_patch(struct ctl_call *call, const struct api_target *target);
+void api_delete(struct ctl_call *call, const struct api_target *target);
+void api_delete_collection(struct ctl_call *call, const struct api_target *target);
+/* The filter of a list, watch or deletecollection from the parameters. */
+int api_filter(struct ctl_call *call, const struct api_target *target, struct ctl_filter *ret, struct err *err);
+/* The objects of a namespace, for deleting it. The array is the arena's. */
+size_t api_namespace_objects(struct ctl_call *call, struct slice ns, struct ctl_object ***ret);
+
+void api_discovery_core(struct ctl_call *call);                                /* /api */
+void api_discovery_groups(struct ctl_call *call);                              /* /apis */
+void api_discovery_group(struct ctl_call *call, struct slice group);           /* /apis/G */
+void api_discovery_resources(struct ctl_call *call, struct slice group, struct slice version);
+void api_openapi_v2(struct ctl_call *call);
+void api_openapi_v3(struct ctl_call *call);
+void api_openapi_v3_group(struct ctl_call *call, struct slice group, struct slice version);
+
+void api_bulk_apply(struct ctl_call *call);
+void api_revisions(struct ctl_call *call);
+void api_revision(struct ctl_call *call, struct slice rev);
+void api_revision_status(struct ctl_call *call, struct slice rev);
+void api_diff_revisions(struct ctl_call *call);
+void api_rollback(struct ctl_call *call);
+void api_explain(struct ctl_call *call);
+void api_whoami(struct ctl_call *call);
+void api_audit(struct ctl_call *call);
+void api_audit_verify(struct ctl_call *call);
+void api_backup(struct ctl_call *call);
+
+#endif
