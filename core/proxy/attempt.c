@@ -316,18 +316,27 @@ static const struct ht_call_ops call_ops = {
 
 /* ---- starting ---- */
 
+/* As the client wrote it, port and all, unless a rule rewrote the host. */
+static struct slice choose_authority(const struct px_request *req)
+{
+    struct slice rewritten = req->decision.host;
+
+    if (rewritten.len != 0 && !slice_eq(rewritten, req->host))
+        return rewritten;
+    return req->x->authority.len != 0 ? req->x->authority : req->cluster->host;
+}
+
 static void prepare_call(struct px_request *req)
 {
     struct ht_exchange *x = req->x;
     struct ht_call *call = &req->attempt.call;
-    struct slice authority = req->decision.host.len != 0 ? req->decision.host : x->authority;
 
     *call = (struct ht_call){
         .ops = &call_ops,
         .pool = &x->pool,
         .method = x->method,
         .scheme = SLICE("http"), /* our own connection to the upstream is plain */
-        .authority = authority.len != 0 ? authority : req->cluster->host,
+        .authority = choose_authority(req),
         .target = px_target_join(&x->pool, req->decision.path, req->query),
         .request_headers = &req->headers,
         .request_length = x->content_length,
