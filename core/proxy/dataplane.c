@@ -9,6 +9,7 @@
 #include "core/proxy/dataplane.h"
 
 #include "core/base/log.h"
+#include "core/proxy/health.h"
 #include "core/proxy/listener.h"
 #include "core/proxy/telemetry/access_log.h"
 
@@ -48,6 +49,7 @@ struct px_dataplane {
     const struct ht_limits *limits;
     struct px_access_log *log;
     struct metrics **shards;       /* array owned: the workers', then main's, which is owned */
+    struct px_health *health;
     struct hashmap breakers;       /* cluster name -> struct px_limits; key owned by struct breaker */
     struct list applies;           /* the first one is being applied */
     unsigned num_unanswered;
@@ -70,6 +72,7 @@ struct breaker {
 };
 
 static void start_next(struct px_dataplane *dataplane);
+static void on_health_change(void *data, struct slice cluster, struct slice endpoint, bool is_healthy);
 
 /* ---- messages ---- */
 
@@ -450,6 +453,7 @@ static void publish(struct px_dataplane *dataplane, struct px_config *config)
     dataplane->num_unanswered = dataplane->num_workers;
     send_config(dataplane, config, fds, use_at_worker, true);
     free(fds);
+    px_health_configure(dataplane->health, config); /* after it: verdicts come to endpoints that are there */
     release_elsewhere(dataplane, dataplane->config);
     dataplane->config = config;
     sweep_breakers(dataplane, false);
@@ -466,6 +470,44 @@ static void on_reopen(struct timer *timer)
     replace_statuses(dataplane, statuses, num);
     send_config(dataplane, dataplane->config, fds, add_sockets_at_worker, false);
     free(fds);
+}
+
+/* ---- health ---- */
+
+/* The message brings its texts along: the probe may be gone when it arrives. */
+static void set_health_at_worker(struct note *note, struct px_worker *worker)
+{
+    struct slice *texts = note->data;
+    struct px_cluster *cluster = px_cluster_find(worker, texts[0]);
+
+    if (cluster != NULL)
+        px_cluster_set_health(cluster, texts[1], note->number);
+    free(texts);
+    free(note);
+}
+
+static void *pack_texts(struct slice a, struct slice b)
+{
+    struct slice *texts = xmalloc(2 * sizeof(*texts) + a.len + b.len);
+    char *at = (char *)(texts + 2);
+
+    memcpy(at, a.base, a.len);
+    memcpy(at + a.len, b.base, b.len);
+    texts[0] = slice_make(at, a.len);
+    texts[1] = slice_make(at + a.len, b.len);
+    return texts;
+}
+
+static void on_health_change(void *data, struct slice cluster, struct slice endpoint, bool is_healthy)
+{
+    struct px_dataplane *dataplane = data;
+
+    for (unsigned i = 0; i < dataplane->num_workers; i++) {
+        struct note *note = note_new(dataplane, set_health_at_worker);
+        note->data = pack_texts(cluster, endpoint);
+        note->number = is_healthy;
+        send_to_worker(note, i);
+    }
 }
 
 /* ---- preparing ---- */
@@ -629,6 +671,7 @@ struct px_dataplane *px_dataplane_new(struct net_worker *main, const struct px_o
     dataplane->limits = options->limits != NULL ? options->limits : &ht_limits_default;
     dataplane->num_workers = MIN(options->num_workers != 0 ? options->num_workers : count_processors(), (unsigned)MAX_WORKERS);
     dataplane->log = px_access_log_new();
+    dataplane->health = px_health_new(main, on_health_change, dataplane);
     list_init(&dataplane->applies);
     timer_init(&dataplane->reopen_timer, on_reopen);
     atomic_init(&dataplane->max_conns, default_max_conns());
@@ -711,6 +754,7 @@ struct px_dataplane *px_dataplane_free(struct px_dataplane *dataplane)
     dataplane->is_closing = true;
     timer_stop(&dataplane->reopen_timer);
     drop_applies(dataplane);
+    dataplane->health = px_health_free(dataplane->health);
     for (unsigned i = 0; i < dataplane->num_workers; i++)
         send_to_worker(note_new(dataplane, close_at_worker), i);
     for (unsigned i = 0; i < dataplane->num_workers; i++)
