@@ -185,7 +185,8 @@ struct ht_server_conn {
 struct ht_server_conn *ht_server_accept(struct net_worker *worker, int fd, SSL_CTX *ctx, const struct ht_handler *handler,
                                         const struct ht_limits *limits, void *owner,
                                         void (*on_closed)(struct ht_server_conn *conn), struct slice first_bytes);
-/* No new requests: HTTP/1 `Connection: close` on the next response (idle ones close now), HTTP/2 GOAWAY in two steps. */
+/* No new requests: HTTP/1 `Connection: close` on the next response (idle ones close now, those that never had a request
+ * wait for it for head_timeout_ms), HTTP/2 GOAWAY in two steps. */
 void ht_server_drain(struct ht_server_conn *conn);
 void ht_server_close(struct ht_server_conn *conn); /* at once */
 

@@ -30,7 +30,8 @@ static uint64_t phase_deadline(const struct h1 *h)
 
     switch (h->phase) {
     case PHASE_HEAD:
-        return later(h->since_ms, h->is_head_started ? limits->head_timeout_ms : limits->idle_timeout_ms);
+        return later(h->since_ms, h->is_head_started || h->conn->is_draining ? limits->head_timeout_ms
+                                                                             : limits->idle_timeout_ms);
     case PHASE_BODY:
         return h->x.wants_body && !h->is_over ? later(h->since_ms, limits->body_idle_timeout_ms) : UINT64_MAX;
     case PHASE_DRAIN:
@@ -310,8 +311,12 @@ static void drain(struct ht_server_conn *conn)
 {
     struct h1 *h = conn->engine_data;
 
-    if (h->phase == PHASE_HEAD && !h->is_head_started && !h->has_exchange)
+    if (h->phase != PHASE_HEAD || h->is_head_started)
+        return;
+    if (conn->num_requests != 0)
         ht1s_close_with_linger(h);
+    else
+        ht1s_enter(h, PHASE_HEAD); /* a new client's first request is on its way: it gets its answer */
 }
 
 static void close_conn(struct ht_server_conn *conn)

@@ -170,10 +170,8 @@ void ht_server_drain(struct ht_server_conn *conn)
     if (conn->is_draining || server_of(conn)->is_finished)
         return;
     conn->is_draining = true;
-    if (conn->engine != NULL)
+    if (conn->engine != NULL) /* else the first request is on its way, or the deadline is */
         conn->engine->drain(conn);
-    else
-        give_up(server_of(conn));
 }
 
 void ht_server_close(struct ht_server_conn *conn)

@@ -812,6 +812,14 @@ static void draining_closes_idle_connections_and_says_so_on_busy_ones(void **sta
     assert_true(w->is_eof);
 }
 
+static void draining_answers_what_a_new_client_is_about_to_ask(void **state)
+{
+    ht_server_drain(w->conn);
+    assert_has(talk("GET /hello HTTP/1.1\r\n" H "\r\n"), "connection: close\r\n");
+    assert_has(w->got.base, "hello");
+    assert_true(w->is_eof);
+}
+
 static void connections_end_after_their_share(void **state)
 {
     w->limits.max_requests_per_conn = 2;
@@ -1152,6 +1160,7 @@ int main(void)
         TEST(too_many_bytes_are_an_abort),
         TEST(the_handler_may_close_in_any_callback),
         TEST(draining_closes_idle_connections_and_says_so_on_busy_ones),
+        TEST(draining_answers_what_a_new_client_is_about_to_ask),
         TEST(connections_end_after_their_share),
         TEST(connection_close_is_obeyed),
         TEST(a_websocket_becomes_a_tunnel),
