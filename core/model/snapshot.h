@@ -1,6 +1,6 @@
 /* The snapshot: one node's compiled configuration, immutable, shared by reference. The one type between control and data.
  *
- * Wire form: a set of compiled resources {kind, name, spec}; see docs/node-protocol.md. A snapshot or a delta of the
+ * Wire form: a set of compiled resources {kind, name, spec}; see docs/snapshot.md. A snapshot or a delta of the
  * config stream carries them, the node's cache file stores them. Kinds, and what names them:
  *   settings     "node"                    struct cfg_settings
  *   listener     "ADDRESS:PORT"            struct cfg_listener (one per bound socket; its servers are Gateway listeners)
