@@ -1,5 +1,6 @@
 /* links: sv_http */
 /* Requests: the parser alone, then the whole server engine over a socket pair, fed in pieces. */
+#undef NDEBUG /* the asserts are the test */
 #include "core/http/http1_parse.h"
 #include "core/http/http1_write.h"
 

@@ -1,6 +1,7 @@
 /* links: sv_http */
 /* Responses: the parser alone, then the client engine against an upstream that says these bytes, in pieces.
  * The first byte chooses the request. */
+#undef NDEBUG /* the asserts are the test */
 #include "core/http/http1_parse.h"
 
 #include <assert.h>
