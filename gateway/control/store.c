@@ -143,7 +143,6 @@ static struct ctl_store *store_new(const struct ctl_store_config *config)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&store->has_work, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    pthread_cond_init(&store->op_done, NULL);
     pthread_cond_init(&store->reader_back, NULL);
     list_init(&store->queue);
     list_init(&store->audit_queue);
@@ -163,7 +162,6 @@ static struct ctl_store *store_free(struct ctl_store *store)
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     pthread_cond_destroy(&store->has_work);
-    pthread_cond_destroy(&store->op_done);
     pthread_cond_destroy(&store->reader_back);
     pthread_mutex_destroy(&store->mutex);
     free(store->path);
@@ -227,12 +225,12 @@ static int push(struct ctl_store *store, struct st_op *op, struct err *err)
 int st_op_wait(struct ctl_store *store, struct st_op *op, struct err *err)
 {
     assert(!pthread_equal(pthread_self(), store->thread)); /* it would wait for itself */
+    sem_init(&op->done, 0, 0);
     if (push(store, op, err) != 0)
         return -1;
-    pthread_mutex_lock(&store->mutex);
-    while (!op->is_done)
-        pthread_cond_wait(&store->op_done, &store->mutex);
-    pthread_mutex_unlock(&store->mutex);
+    while (sem_wait(&op->done) != 0) /* a signal handler ran */
+        ;
+    sem_destroy(&op->done);
     if (op->err.code == ERR_NONE)
         return 0;
     return err_set(err, op->err.code, "%s", op->err.text);

@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sqlite3.h>
 
 #define ST_APPLICATION_ID 0x53564447 /* "SVDG" */
@@ -108,7 +109,7 @@ struct st_op {
     struct list link;
     enum st_op_kind kind;
     bool is_async;
-    bool is_done; /* under store->mutex */
+    sem_t done; /* posted once, when not is_async: wakes its waiter and nobody else */
     struct err err;
     union {
         struct ctl_txn *txn;
@@ -160,7 +161,7 @@ struct ctl_store {
     _Atomic bool is_read_only;
 
     pthread_mutex_t mutex;
-    pthread_cond_t has_work, op_done, reader_back;
+    pthread_cond_t has_work, reader_back;
     /* under `mutex` */
     struct list queue, audit_queue; /* of struct st_op */
     size_t queue_len, audit_queue_len;

@@ -122,10 +122,7 @@ void st_finish(struct ctl_store *store, struct st_op *op)
         free(op);
         return;
     }
-    pthread_mutex_lock(&store->mutex);
-    op->is_done = true; /* `op` is the waiter's again, and may be gone, when the mutex is free */
-    pthread_cond_broadcast(&store->op_done);
-    pthread_mutex_unlock(&store->mutex);
+    sem_post(&op->done);
 }
 
 static void fail(struct st_op *op, const struct err *err)
