@@ -1,11 +1,12 @@
 /* Time. */
 #include "core/base/clock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
-static uint64_t fake_mono_us;
-static int64_t fake_wall_us;
+static _Atomic uint64_t fake_mono_us; /* atomic: other threads read the clock while a test sets it */
+static _Atomic int64_t fake_wall_us;
 
 static int64_t read_clock_us(clockid_t id)
 {
@@ -16,12 +17,14 @@ static int64_t read_clock_us(clockid_t id)
 
 uint64_t clock_mono_us(void)
 {
-    return LIKELY(fake_mono_us == 0) ? (uint64_t)read_clock_us(CLOCK_MONOTONIC) : fake_mono_us;
+    uint64_t fake = atomic_load_explicit(&fake_mono_us, memory_order_relaxed);
+    return LIKELY(fake == 0) ? (uint64_t)read_clock_us(CLOCK_MONOTONIC) : fake;
 }
 
 int64_t clock_wall_us(void)
 {
-    return LIKELY(fake_wall_us == 0) ? read_clock_us(CLOCK_REALTIME) : fake_wall_us;
+    int64_t fake = atomic_load_explicit(&fake_wall_us, memory_order_relaxed);
+    return LIKELY(fake == 0) ? read_clock_us(CLOCK_REALTIME) : fake;
 }
 
 void clock_fake(uint64_t mono_us, int64_t wall_us)

@@ -393,6 +393,7 @@ void *st_writer_main(void *data)
 {
     struct ctl_store *store = data;
     bool is_idle;
+    store->next_compact_us = clock_mono_us() + COMPACT_EVERY_US; /* not in the way of the start */
     while (wait_for_work(store, &is_idle)) {
         if (has_queued(store))
             run_group(store);
