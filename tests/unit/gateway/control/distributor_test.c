@@ -1,0 +1,265 @@
+/* The distributor: what a node is sent, given what it has; slow nodes, refusals, the fuse, resuming. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "core/base/strbuf.h"
+#include "gateway/control/distributor.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct node {
+    struct ctl_subscriber *subscriber;
+    struct strbuf got;
+    bool is_blocked, is_closed;
+    char name[16];
+};
+
+static bool take(void *data, struct slice bytes)
+{
+    struct node *node = data;
+    strbuf_add_slice(&node->got, bytes);
+    return !node->is_blocked;
+}
+
+static void on_close(void *data)
+{
+    ((struct node *)data)->is_closed = true;
+    ((struct node *)data)->subscriber = NULL;
+}
+
+static const struct ctl_subscriber_ops ops = {take, on_close};
+
+struct world {
+    struct net_worker *worker;
+    struct ctl_distributor *distributor;
+};
+
+static int setup(void **state)
+{
+    struct world *world = xcalloc(1, sizeof(*world));
+    world->worker = net_worker_new(0, 0, 0);
+    struct ctl_distributor_config config = {.worker = world->worker, .epoch = 0xabc};
+    world->distributor = ctl_distributor_new(&config);
+    *state = world;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *world = *state;
+    ctl_distributor_free(world->distributor);
+    net_worker_free(world->worker);
+    free(world);
+    return 0;
+}
+
+/* A document with resources r0..r(num-1), of which the first says `text`. Big enough that a delta is the shorter way. */
+static struct cfg_document *make_document(uint64_t rev, unsigned num, const char *text)
+{
+    struct err err = ERR_INIT;
+    struct cfg_document *doc = cfg_document_new();
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    doc->epoch = 0xabc;
+    doc->rev = rev;
+    for (unsigned i = 0; i < num; ++i) {
+        char name[16];
+        struct json *spec = json_new_object(arena);
+        snprintf(name, sizeof(name), "r%u", i);
+        json_set_str(arena, spec, "text", i == 0 ? text : "the same as ever, and long enough to weigh something in the balance");
+        cfg_document_add(doc, SLICE("route"), slice_of(name), rev, spec);
+    }
+    assert_int_equal(cfg_document_seal(doc, &err), 0);
+    return doc;
+}
+
+static void publish(struct world *world, uint64_t rev, const char *text)
+{
+    struct cfg_document *doc = make_document(rev, 200, text);
+    ctl_distributor_publish(world->distributor, &doc);
+    assert_null(doc);
+}
+
+static void subscribe(struct world *world, struct node *node, const char *name, const char *since, const char *sum)
+{
+    struct err err = ERR_INIT;
+    snprintf(node->name, sizeof(node->name), "%s", name);
+    node->subscriber = ctl_distributor_subscribe(world->distributor, slice_of(node->name), SLICE("gateway"), SLICE("x"), slice_of(since),
+                                                 slice_of(sum), &ops, node, &err);
+    assert_non_null(node->subscriber);
+}
+
+static void report(struct world *world, struct node *node, uint64_t seq, uint64_t applied, uint64_t attempted, const char *state)
+{
+    char text[256];
+    struct err err = ERR_INIT;
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    snprintf(text, sizeof(text), "{\"bootId\":\"b\",\"seq\":%" PRIu64 ",\"applied\":%" PRIu64 ",\"attempted\":%" PRIu64 ",\"state\":\"%s\",\"errors\":[]}", seq,
+             applied, attempted, state);
+    if (ctl_distributor_report(world->distributor, slice_of(node->name), json_parse(arena, slice_of(text), &err), &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+/* Exactly this event was sent since the last look (NULL: none), and it mentions `text`. */
+static void expect_event(struct node *node, const char *event, const char *text)
+{
+    if (event == NULL) {
+        assert_int_equal(node->got.len, 0);
+        return;
+    }
+    char want[64];
+    snprintf(want, sizeof(want), "event: %s\n", event);
+    assert_non_null(node->got.base);
+    if (strncmp(node->got.base, want, strlen(want)) != 0 || strstr(node->got.base + 1, "event: ") != NULL || strstr(node->got.base, text) == NULL)
+        fail_msg("want one %s with %s, got: %.300s", event, text, node->got.base);
+    strbuf_reset(&node->got);
+}
+
+static void node_clear(struct node *node)
+{
+    if (node->subscriber != NULL)
+        ctl_subscriber_free(node->subscriber);
+    strbuf_clear(&node->got);
+}
+
+static void first_a_snapshot_then_deltas(void **state)
+{
+    struct world *world = *state;
+    struct node node = {0};
+    subscribe(world, &node, "n", "", "");
+    expect_event(&node, NULL, "");
+    publish(world, 5, "one");
+    expect_event(&node, "snapshot", "id: 0000000000000abc:5");
+    publish(world, 6, "two");
+    expect_event(&node, "delta", "\"two\"");
+    publish(world, 7, "two");
+    expect_event(&node, "bookmark", ":7");
+    node_clear(&node);
+}
+
+static void a_slow_node_gets_only_the_net_difference(void **state)
+{
+    struct world *world = *state;
+    struct node node = {.is_blocked = true};
+    publish(world, 1, "one");
+    subscribe(world, &node, "n", "", "");
+    expect_event(&node, "snapshot", "\"one\"");
+    publish(world, 2, "two");
+    publish(world, 3, "three");
+    expect_event(&node, NULL, "");
+    node.is_blocked = false;
+    ctl_subscriber_writable(node.subscriber);
+    assert_null(strstr(node.got.base, "\"two\""));
+    expect_event(&node, "delta", "\"three\"");
+    node_clear(&node);
+}
+
+static void resuming_sends_what_was_missed(void **state)
+{
+    struct world *world = *state;
+    struct node node = {0}, again = {0}, stranger = {0}, restarted = {0};
+    char sum[24];
+    publish(world, 1, "one");
+    snprintf(sum, sizeof(sum), "%016" PRIx64, cfg_document_sum(ctl_distributor_current(world->distributor)));
+    publish(world, 2, "two");
+    subscribe(world, &node, "a", "0000000000000abc:1", sum);
+    expect_event(&node, "delta", "\"two\"");
+    subscribe(world, &again, "b", "0000000000000abc:1", "ffffffffffffffff"); /* its view differs: start over */
+    expect_event(&again, "snapshot", "\"two\"");
+    subscribe(world, &stranger, "c", "0000000000000fff:1", sum); /* another history */
+    expect_event(&stranger, "snapshot", "\"two\"");
+    snprintf(sum, sizeof(sum), "%016" PRIx64, cfg_document_sum(ctl_distributor_current(world->distributor)));
+    subscribe(world, &restarted, "d", "0000000000000abc:2", sum); /* has it all */
+    expect_event(&restarted, "bookmark", ":2");
+    node_clear(&node);
+    node_clear(&again);
+    node_clear(&stranger);
+    node_clear(&restarted);
+}
+
+static void a_refused_revision_is_not_sent_again(void **state)
+{
+    struct world *world = *state;
+    struct node node = {0};
+    publish(world, 1, "one");
+    subscribe(world, &node, "n", "", "");
+    expect_event(&node, "snapshot", "\"one\"");
+    report(world, &node, 1, 1, 1, "applied");
+    publish(world, 2, "bad");
+    expect_event(&node, "delta", "\"bad\"");
+    report(world, &node, 2, 1, 2, "rejected");
+    expect_event(&node, NULL, "");
+    ctl_subscriber_writable(node.subscriber);
+    expect_event(&node, NULL, "");
+    publish(world, 3, "good");
+    expect_event(&node, "delta", "\"from\":1"); /* from what it applied */
+    assert_int_equal(ctl_distributor_rollout(world->distributor, 2).synced, 0);
+    report(world, &node, 3, 3, 3, "applied");
+    assert_int_equal(ctl_distributor_rollout(world->distributor, 3).synced, 1);
+    node_clear(&node);
+}
+
+static void the_fuse_spares_the_others(void **state)
+{
+    struct world *world = *state;
+    struct node first = {0}, second = {0}, third = {0};
+    publish(world, 1, "one");
+    subscribe(world, &first, "a", "", "");
+    subscribe(world, &second, "b", "", "");
+    strbuf_reset(&first.got);
+    strbuf_reset(&second.got);
+    publish(world, 2, "bad");
+    report(world, &first, 1, 1, 2, "rejected");
+    report(world, &second, 1, 1, 2, "rejected");
+    subscribe(world, &third, "c", "", "");
+    expect_event(&third, NULL, "");
+    ctl_distributor_force(world->distributor);
+    expect_event(&third, "snapshot", "\"bad\"");
+    node_clear(&first);
+    node_clear(&second);
+    node_clear(&third);
+}
+
+static void a_second_stream_of_a_node_replaces_the_first(void **state)
+{
+    struct world *world = *state;
+    struct node old = {0}, new = {0};
+    publish(world, 1, "one");
+    subscribe(world, &old, "n", "", "");
+    subscribe(world, &new, "n", "", "");
+    assert_true(old.is_closed);
+    publish(world, 2, "two");
+    assert_null(strstr(old.got.base, "\"two\""));
+    node_clear(&old);
+    node_clear(&new);
+}
+
+static void bad_reports_are_named(void **state)
+{
+    struct world *world = *state;
+    static const char *const bad[] = {"{}", "{\"bootId\":1}", "{\"bootId\":\"b\",\"seq\":-1}", "{\"bootId\":\"b\",\"seq\":1,\"applied\":1}",
+                                      "{\"bootId\":\"b\",\"seq\":1,\"applied\":1,\"attempted\":1,\"errors\":{}}",
+                                      "{\"bootId\":\"b\",\"seq\":1,\"applied\":1,\"attempted\":1,\"state\":\"?\"}", "[]", "null"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); ++i) {
+        struct err err = ERR_INIT;
+        _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+        assert_int_equal(ctl_distributor_report(world->distributor, SLICE("n"), json_parse(arena, slice_of(bad[i]), &err), &err), -1);
+        assert_int_equal(err.code, ERR_BAD_REQUEST);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(first_a_snapshot_then_deltas, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_node_gets_only_the_net_difference, setup, teardown),
+        cmocka_unit_test_setup_teardown(resuming_sends_what_was_missed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_refused_revision_is_not_sent_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_fuse_spares_the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_second_stream_of_a_node_replaces_the_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_reports_are_named, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
