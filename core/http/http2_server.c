@@ -16,6 +16,7 @@
 enum {
     LINGER_MS = 1000, /* for the last GOAWAY to arrive */
     DRAIN_WAIT_MS = 1000, /* for the PING between the two GOAWAYs */
+    SWALLOW_MS = 5000, /* for the rest of a request after its answer */
     MAX_NV = 64, /* field lines built on the stack */
 };
 
@@ -23,6 +24,7 @@ struct server {
     struct ht_h2 h2;
     struct ht_server_conn *conn; /* borrowed: it owns us */
     struct list streams, ready, dead; /* of struct stream.link: open, with a head to hand over, ended */
+    struct list rests; /* of struct rest */
     struct timer timer;
     struct stream *decoding; /* whose header block is being read */
     uint64_t adopted_ms, idle_ms /* since when no stream is open */,
@@ -31,6 +33,15 @@ struct server {
     int32_t peer_reset_id; /* RST_STREAM being handled */
     unsigned has_settings : 1, expects_continuation : 1, is_goaway_final : 1,
         is_closing : 1 /* a last GOAWAY is queued */, is_io_closed : 1;
+};
+
+/* A request that is answered before it is whole, and so near its end that the rest is read and dropped.
+ * Clients (curl 7.88 among them) take a RST_STREAM for the failure of all, also of an answer they have not
+ * looked at yet. */
+struct rest {
+    struct list link;
+    int32_t id;
+    uint64_t deadline_ms; /* UINT64_MAX until the answer is out */
 };
 
 struct stream {
@@ -101,6 +112,79 @@ static void wake_after(struct server *server, uint32_t timeout_ms)
         wake_by(server, now_ms(server) + timeout_ms);
 }
 
+/* ---- requests whose rest nobody wants ---- */
+
+static void rest_free(struct rest *rest)
+{
+    list_remove(&rest->link);
+    free(rest);
+}
+
+static struct rest *find_rest(struct server *server, int32_t id)
+{
+    LIST_FOR(rest, &server->rests, struct rest, link)
+    if (rest->id == id)
+        return rest;
+    return NULL;
+}
+
+/* RFC 9113 8.1. */
+static void stop_request(struct server *server, int32_t id)
+{
+    (void)nghttp2_submit_rst_stream(server->h2.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+    ht_h2_flush_later(&server->h2);
+}
+
+/* The answer's end is decided, the request's is not in. A rest that is short and of known length gets the
+ * window for all of it at once, ahead of the answer: curl 7.88 reads nothing more after that. Any other is
+ * stopped behind the answer. */
+static void plan_rest(struct stream *stream)
+{
+    struct server *server = stream->server;
+    uint64_t most = server->conn->limits->drain_body_bytes;
+    int64_t left = stream->x.content_length - (int64_t)stream->x.body_bytes_in;
+    struct rest *rest;
+
+    if (stream->h2.is_remote_done || stream->is_connect || left <= 0 || (uint64_t)left > most ||
+        server->drain_ms != 0)
+        return;
+    rest = xmalloc(sizeof(*rest));
+    *rest = (struct rest){.id = stream->h2.id, .deadline_ms = UINT64_MAX};
+    list_init(&rest->link);
+    list_push(&server->rests, &rest->link);
+    (void)nghttp2_session_set_local_window_size(server->h2.session, NGHTTP2_FLAG_NONE, rest->id,
+                                                MAX((int32_t)left + HT_H2_FIRST_WINDOW, HT_STREAM_WINDOW));
+}
+
+static void answer_is_out(struct server *server, int32_t id)
+{
+    struct rest *rest = find_rest(server, id);
+
+    if (rest == NULL) {
+        stop_request(server, id);
+        return;
+    }
+    rest->deadline_ms = now_ms(server) + SWALLOW_MS;
+    wake_by(server, rest->deadline_ms);
+}
+
+/* When the next one is due. */
+static uint64_t check_rests(struct server *server, bool all)
+{
+    uint64_t next = UINT64_MAX;
+
+    LIST_FOR_SAFE(rest, &server->rests, struct rest, link)
+    {
+        if (rest->deadline_ms > now_ms(server) && !all) {
+            next = MIN(next, rest->deadline_ms);
+            continue;
+        }
+        stop_request(server, rest->id);
+        rest_free(rest);
+    }
+    return next;
+}
+
 /* ---- ending exchanges ---- */
 
 static void end_stream(struct stream *stream, enum ht_close why)
@@ -116,6 +200,9 @@ static void end_stream(struct stream *stream, enum ht_close why)
     if (!server->h2.is_closed)
         (void)nghttp2_session_set_stream_user_data(server->h2.session, stream->h2.id,
                                                    NULL); /* may be closed */
+    if (stream->h2.in.len != 0 &&
+        !server->h2.is_closed) /* for a client that must send on before it reads on */
+        (void)nghttp2_session_consume_stream(server->h2.session, stream->h2.id, stream->h2.in.len);
     ht_h2_stream_detach(&stream->h2);
     list_remove(&stream->link);
     list_push(&server->dead, &stream->link);
@@ -237,6 +324,7 @@ static void answer_plainly(struct stream *stream, unsigned status)
     };
 
     x->status = status;
+    plan_rest(stream);
     (void)nghttp2_submit_response(stream->server->h2.session, stream->h2.id, nv, ARRAY_LEN(nv), NULL);
 }
 
@@ -318,8 +406,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 
     (void)nghttp2_session_consume_connection(session, len); /* fails only with a session that fails anyway */
     if (stream == NULL) {
-        (void)nghttp2_session_consume_stream(session, id,
-                                             len); /* an answer of ours is on its way: let it drain */
+        (void)nghttp2_session_consume_stream(session, id, len); /* the rest of what is answered */
         return 0;
     }
     stream->x.body_bytes_in += len;
@@ -537,8 +624,11 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 {
     struct server *server = server_of_h2(user_data);
     struct stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    struct rest *rest = find_rest(server, id);
     enum ht_close why = HT_CLOSE_PROTOCOL;
 
+    if (rest != NULL)
+        rest_free(rest);
     if (stream == NULL)
         return 0;
     if (id == server->peer_reset_id)
@@ -583,12 +673,17 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
-    /* RFC 9113 8.1: the answer is whole, the rest of the request is not wanted. */
+    /* The answer is whole, the rest of the request is not wanted. */
     if (nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) != 0)
         return 0;
     stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (stream == NULL || !stream->x.is_tunnel)
-        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+    if (stream != NULL && stream->x.is_tunnel)
+        return 0;
+    if (stream != NULL) {
+        ht_h2_finished_one(&server->h2);
+        end_stream(stream, HT_CLOSE_DONE);
+    }
+    answer_is_out(server, frame->hd.stream_id);
     return 0;
 }
 
@@ -741,6 +836,7 @@ static void x_end(struct ht_exchange *x, const struct ht_headers *trailers)
         return;
     }
     x->is_ended = 1;
+    plan_rest(stream);
     if (count_fields(trailers) != 0 && !stream->is_bodyless) {
         nv = h2o_mem_alloc_pool(&x->pool, sizeof(*nv) * trailers->num);
         num = ht_h2_add_fields(nv, 0, &x->pool, trailers);
@@ -777,6 +873,7 @@ static void start_drain(struct server *server)
         return;
     server->conn->is_draining = true;
     server->drain_ms = now_ms(server);
+    (void)check_rests(server, true);
     (void)nghttp2_submit_shutdown_notice(server->h2.session);
     (void)nghttp2_submit_ping(server->h2.session, NGHTTP2_FLAG_NONE, NULL);
     wake_after(server, DRAIN_WAIT_MS);
@@ -851,6 +948,7 @@ static void on_timer(struct timer *timer)
         return;
     }
     next = MIN(check_streams(server), deadline);
+    next = MIN(check_rests(server, false), next);
     if (server->drain_ms != 0 && !server->is_goaway_final) {
         if (now - server->drain_ms >= DRAIN_WAIT_MS)
             send_final_goaway(server);
@@ -990,6 +1088,7 @@ static size_t adopt(struct ht_server_conn *conn, const char *bytes, size_t len)
     list_init(&server->streams);
     list_init(&server->ready);
     list_init(&server->dead);
+    list_init(&server->rests);
     timer_init(&server->timer, on_timer);
     ht_h2_init(&server->h2, &h2_ops, &conn->io);
     server->adopted_ms = server->idle_ms = now_ms(server);
@@ -1016,6 +1115,8 @@ static void dispose(struct ht_server_conn *conn)
     struct server *server = server_of(conn);
 
     timer_stop(&server->timer);
+    while (!list_is_empty(&server->rests))
+        rest_free(LIST_FIRST(&server->rests, struct rest, link));
     ht_h2_clear(&server->h2);
     free(server);
 }

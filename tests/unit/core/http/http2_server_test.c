@@ -275,16 +275,57 @@ static void head_has_a_length_and_no_body(void **state)
     strbuf_clear(&block);
 }
 
-static void an_early_answer_stops_the_request(void **state)
+static void post_all(uint32_t id, size_t len)
 {
+    static const char bytes[16384];
+
+    for (; len != 0; len -= MIN(len, sizeof(bytes)))
+        raw_frame(&raw, DATA, 0, id, bytes, MIN(len, sizeof(bytes)));
+}
+
+/* Posts so much of what it announces. */
+static void post_part(const char *announced, size_t len)
+{
+    struct strbuf block = STRBUF_INIT;
+
     seen_log.on_request = seen_say_hello;
     raw_hello(&raw);
-    raw_post(&raw, 1, "/");
-    RAW_UNTIL(&raw, raw_reset_code(&raw, 1) >= 0);
-    assert_int_equal(raw_reset_code(&raw, 1), NGHTTP2_NO_ERROR);
-    assert_true(raw_is_ended(&raw, 1));
+    raw_fields(&block, ":method", "POST", ":scheme", "http", ":path", "/", ":authority", "a", NULL);
+    if (announced != NULL)
+        raw_fields(&block, "content-length", announced, NULL);
+    raw_frame(&raw, HEADERS, END_HEADERS, 1, block.base, block.len);
+    post_all(1, len);
+    RAW_UNTIL(&raw, raw_is_ended(&raw, 1));
     RAW_UNTIL(&raw, seen_at(0)->is_closed);
     assert_int_equal(seen_at(0)->why, HT_CLOSE_DONE);
+    strbuf_clear(&block);
+}
+
+/* The window for all of it comes ahead of the answer: some clients read nothing after that. */
+static void after_an_early_answer_a_short_rest_is_swallowed(void **state)
+{
+    struct raw_frame update, head;
+
+    post_part("300000", 65535);
+    assert_true(raw_find(&raw, 0, WINDOW_UPDATE, 1, &update) && raw_find(&raw, 0, HEADERS, 1, &head));
+    assert_true(update.end < head.end);
+    post_all(1, 300000 - 65535);
+    raw_frame(&raw, DATA, END_STREAM, 1, NULL, 0);
+    raw_get(&raw, 3, "/");
+    RAW_UNTIL(&raw, raw_is_ended(&raw, 3));
+    assert_int_equal(raw_reset_code(&raw, 1), -1);
+}
+
+static void after_an_early_answer_a_long_rest_is_stopped(void **state)
+{
+    post_part("500000", 65535);
+    RAW_UNTIL(&raw, raw_reset_code(&raw, 1) == NGHTTP2_NO_ERROR);
+}
+
+static void after_an_early_answer_a_rest_of_unknown_length_is_stopped(void **state)
+{
+    post_part(NULL, 10);
+    RAW_UNTIL(&raw, raw_reset_code(&raw, 1) == NGHTTP2_NO_ERROR);
 }
 
 static void too_few_bytes_are_an_abort(void **state)
@@ -519,7 +560,6 @@ static void limits_are_answered(void **state)
                "content-length", "1001", NULL);
     raw_frame(&raw, HEADERS, END_HEADERS, 7, block.base, block.len);
     expect_answer(7, ":status: 413\n");
-    RAW_UNTIL(&raw, raw_reset_code(&raw, 7) == NGHTTP2_NO_ERROR);
     strbuf_reset(&block);
     raw_fields(&block, ":method", "POST", ":scheme", "http", ":path", "/", ":authority", "a", "expect",
                "miracles", NULL);
@@ -544,18 +584,9 @@ static void a_body_over_the_limit_is_cut_off(void **state)
     assert_int_equal(seen_at(0)->why, HT_CLOSE_TOO_LARGE);
     RAW_UNTIL(&raw, raw_is_ended(&raw, 1));
     assert_true(has_line(1, 0, ":status: 413\n"));
-    RAW_UNTIL(&raw, raw_reset_code(&raw, 1) == NGHTTP2_NO_ERROR);
 }
 
 /* ---- back-pressure ---- */
-
-static void post_all(uint32_t id, size_t len)
-{
-    static const char bytes[16384];
-
-    for (; len != 0; len -= MIN(len, sizeof(bytes)))
-        raw_frame(&raw, DATA, 0, id, bytes, MIN(len, sizeof(bytes)));
-}
 
 static void a_stuck_stream_keeps_its_own_window_only(void **state)
 {
@@ -1115,6 +1146,16 @@ static void a_slow_malformed_head_times_out(void **state)
     drip_head("\x86\x86\x86\x86\x86\x86\x86\x86\x86");
 }
 
+static void after_an_early_answer_silence_is_stopped(void **state)
+{
+    start_clock();
+    post_part("1000", 10);
+    sleep_ms(4000);
+    assert_int_equal(raw_reset_code(&raw, 1), -1);
+    sleep_ms(2000);
+    RAW_UNTIL(&raw, raw_reset_code(&raw, 1) == NGHTTP2_NO_ERROR);
+}
+
 static void a_slow_body_is_answered_408(void **state)
 {
     start_clock();
@@ -1183,7 +1224,10 @@ int main(void)
         T(expecting_clients_are_told_to_continue),
         T(interim_answers_go_first),
         T(head_has_a_length_and_no_body),
-        T(an_early_answer_stops_the_request),
+        T(after_an_early_answer_a_short_rest_is_swallowed),
+        T(after_an_early_answer_a_long_rest_is_stopped),
+        T(after_an_early_answer_a_rest_of_unknown_length_is_stopped),
+        T(after_an_early_answer_silence_is_stopped),
         T(too_few_bytes_are_an_abort),
         T(an_abort_names_its_code),
         T(a_client_reset_ends_the_exchange),
