@@ -1,7 +1,8 @@
 /* How many durable writes a second the control store takes from N submitters that each wait for their answer.
  *
- * store_bench [-t THREADS=16] [-s SECONDS=5] [-b OBJECT_BYTES=800] [-d FOLDER=.]: makes FOLDER/store_bench-PID/,
- * removes it after, prints one line of JSON. The folder decides what is measured: it should be on the disk in question. */
+ * store_bench [-t THREADS=16] [-s SECONDS=5] [-b OBJECT_BYTES=800] [-d FOLDER=.]: makes
+ * FOLDER/store_bench-PID/, removes it after, prints one line of JSON. The folder decides what is measured: it
+ * should be on the disk in question. */
 #include "core/base/clock.h"
 #include "gateway/control/store.h"
 
@@ -27,7 +28,8 @@ static void *submit(void *data)
     char name[32];
     for (uint64_t start_us; (start_us = clock_mono_us()) < self->until_us; ++self->num) {
         snprintf(name, sizeof(name), "b%u-%llu", self->index, (unsigned long long)self->num % NAMES);
-        struct ctl_write write = {.op = CTL_PUT, .object = slice_of(self->object),
+        struct ctl_write write = {.op = CTL_PUT,
+                                  .object = slice_of(self->object),
                                   .key = {SLICE("bench/objects"), SLICE("default"), slice_of(name)}};
         struct ctl_txn txn = {.writes = &write, .num_writes = 1, .actor = SLICE("bench")};
         if (ctl_store_write(self->store, &txn) != 0) {
@@ -56,8 +58,10 @@ static void report(struct submitter *submitters, unsigned num_threads, double se
         for (uint64_t j = 0; j < MIN(submitters[i].num, (uint64_t)LATENCIES_MAX); ++j)
             all[num++] = submitters[i].latencies_us[j];
     qsort(all, num, sizeof(*all), compare);
-    printf("{\"submitters\":%u,\"writes\":%llu,\"writes_per_s\":%.0f,\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u}\n", num_threads,
-           (unsigned long long)total, (double)total / seconds, all[num / 2], all[num * 99 / 100], all[num - 1]);
+    printf("{\"submitters\":%u,\"writes\":%llu,\"writes_per_s\":%.0f,\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%"
+           "u}\n",
+           num_threads, (unsigned long long)total, (double)total / seconds, all[num / 2], all[num * 99 / 100],
+           all[num - 1]);
     free(all);
 }
 
@@ -88,8 +92,11 @@ static int run(const char *folder, unsigned num_threads, unsigned seconds, size_
     struct submitter *submitters = xcalloc(num_threads, sizeof(*submitters));
     uint64_t start_us = clock_mono_us();
     for (unsigned i = 0; i < num_threads; ++i) {
-        submitters[i] = (struct submitter){.store = store, .index = i, .until_us = start_us + (uint64_t)seconds * 1000000,
-                                           .object = object, .latencies_us = xmalloc(LATENCIES_MAX * sizeof(uint32_t))};
+        submitters[i] = (struct submitter){.store = store,
+                                           .index = i,
+                                           .until_us = start_us + (uint64_t)seconds * 1000000,
+                                           .object = object,
+                                           .latencies_us = xmalloc(LATENCIES_MAX * sizeof(uint32_t))};
         pthread_create(&submitters[i].thread, NULL, submit, &submitters[i]);
     }
     for (unsigned i = 0; i < num_threads; ++i)

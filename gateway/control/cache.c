@@ -1,7 +1,8 @@
-/* The cache: per kind a sorted array of objects, a ring of recent changes, and the feed from the store's writer.
+/* The cache: per kind a sorted array of objects, a ring of recent changes, and the feed from the store's
+ * writer.
  *
- * Arrays, not trees: a lookup is a binary search over one block, an insertion moves a few kilobytes, a list is a run.
- * The feed's message carries finished objects: the worker only puts pointers in place. */
+ * Arrays, not trees: a lookup is a binary search over one block, an insertion moves a few kilobytes, a list
+ * is a run. The feed's message carries finished objects: the worker only puts pointers in place. */
 #include "gateway/control/cache_private.h"
 
 #include <assert.h>
@@ -96,8 +97,8 @@ static void take_out(struct cache_kind *kind, size_t at)
 }
 
 /* Puts `after` (taken; NULL: delete) in place; returns what was there, its reference with it. */
-static struct ctl_object *exchange(struct ctl_cache *cache, struct cache_kind *kind, const struct ctl_key *key,
-                                   struct ctl_object *after)
+static struct ctl_object *exchange(struct ctl_cache *cache, struct cache_kind *kind,
+                                   const struct ctl_key *key, struct ctl_object *after)
 {
     size_t at = cache_position(kind, key->ns, key->name);
     struct ctl_object *before = object_at(kind, at, key);
@@ -160,8 +161,9 @@ static void apply_one(struct ctl_cache *cache, struct feed_change *change, struc
     struct cache_change entry = {change->rev, change->is_status, kind, before,
                                  after != NULL ? ctl_object_ref(after) : NULL};
     ring_add(cache, &entry);
-    *ret = (struct ctl_applied){change->rev, change->is_status, before != NULL ? ctl_object_ref(before) : NULL,
-                                after != NULL ? ctl_object_ref(after) : NULL};
+    *ret =
+        (struct ctl_applied){change->rev, change->is_status, before != NULL ? ctl_object_ref(before) : NULL,
+                             after != NULL ? ctl_object_ref(after) : NULL};
     cache->rev = change->rev;
 }
 
@@ -174,7 +176,7 @@ static void tell(struct ctl_cache *cache, const struct ctl_applied *applied, siz
         cache->kinds[i]->first_change = UINT64_MAX;
     }
     LIST_FOR_SAFE(listener, &cache->listeners, struct ctl_listener, link)
-        listener->run(listener, applied, num);
+    listener->run(listener, applied, num);
 }
 
 static void run_feed(struct net_message *message, struct net_worker *worker)
@@ -183,7 +185,8 @@ static void run_feed(struct net_message *message, struct net_worker *worker)
     struct ctl_applied *applied = xcalloc(feed->num, sizeof(*applied));
     size_t num = 0;
     for (size_t i = 0; i < feed->num; ++i) {
-        if (feed->changes[i].rev > feed->cache->rev || num != 0) /* else: was there when everything was read */
+        if (feed->changes[i].rev > feed->cache->rev ||
+            num != 0) /* else: was there when everything was read */
             apply_one(feed->cache, &feed->changes[i], &applied[num++]);
         ctl_object_unref(feed->changes[i].object);
     }
@@ -205,8 +208,9 @@ void ctl_cache_on_commit(void *data, const struct ctl_change *changes, size_t nu
     feed->cache = cache;
     feed->num = num;
     for (size_t i = 0; i < num; ++i)
-        feed->changes[i] = (struct feed_change){changes[i].rev, changes[i].op == CTL_DELETE, changes[i].is_status,
-                                                ctl_object_new(&changes[i].key, changes[i].rev, changes[i].object)};
+        feed->changes[i] =
+            (struct feed_change){changes[i].rev, changes[i].op == CTL_DELETE, changes[i].is_status,
+                                 ctl_object_new(&changes[i].key, changes[i].rev, changes[i].object)};
     net_worker_send(cache->worker, &feed->message);
 }
 

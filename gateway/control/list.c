@@ -1,5 +1,6 @@
-/* Lists and views of the cache. A page's continue token is a position and the revision of the first page: objects keep
- * their place in the order, so a client that watches from that revision sees whatever changed between the pages. */
+/* Lists and views of the cache. A page's continue token is a position and the revision of the first page:
+ * objects keep their place in the order, so a client that watches from that revision sees whatever changed
+ * between the pages. */
 #include "core/base/base64.h"
 #include "gateway/control/cache_private.h"
 
@@ -15,7 +16,8 @@ struct position {
 static struct slice token_of(struct ctl_cache *cache, const struct position *position, struct arena *arena)
 {
     struct strbuf plain = STRBUF_INIT, text = STRBUF_INIT;
-    strbuf_addf(&plain, "%llx %llx ", (unsigned long long)ctl_store_epoch(cache->store), (unsigned long long)position->rev);
+    strbuf_addf(&plain, "%llx %llx ", (unsigned long long)ctl_store_epoch(cache->store),
+                (unsigned long long)position->rev);
     strbuf_add_slice(&plain, position->ns);
     strbuf_addc(&plain, ' ');
     strbuf_add_slice(&plain, position->name);
@@ -51,7 +53,8 @@ static int read_hex(struct slice text, uint64_t *ret)
     return 0;
 }
 
-static int parse_token(struct ctl_cache *cache, struct slice token, struct arena *arena, struct position *ret, struct err *err)
+static int parse_token(struct ctl_cache *cache, struct slice token, struct arena *arena, struct position *ret,
+                       struct err *err)
 {
     char *plain = arena_alloc(arena, BASE64_DECODED_MAX(token.len));
     ssize_t len = token.len <= 4096 ? base64url_decode(token, plain) : -1;
@@ -61,7 +64,8 @@ static int parse_token(struct ctl_cache *cache, struct slice token, struct arena
         read_hex(epoch_text, &epoch) != 0 || read_hex(rev_text, &ret->rev) != 0)
         return err_set(err, ERR_BAD_REQUEST, "continue: not a token of this server");
     ret->name = rest;
-    if (epoch != ctl_store_epoch(cache->store) || ret->rev < ctl_store_compacted(cache->store) || ret->rev > cache->rev)
+    if (epoch != ctl_store_epoch(cache->store) || ret->rev < ctl_store_compacted(cache->store) ||
+        ret->rev > cache->rev)
         return err_set(err, ERR_GONE, "continue: the list has expired, begin again without the token");
     return 0;
 }
@@ -89,7 +93,8 @@ static size_t end_of(const struct cache_kind *kind, const struct ctl_filter *fil
     return low;
 }
 
-static size_t begin_of(const struct cache_kind *kind, const struct ctl_filter *filter, const struct position *after)
+static size_t begin_of(const struct cache_kind *kind, const struct ctl_filter *filter,
+                       const struct position *after)
 {
     if (after->name.len == 0)
         return cache_position(kind, filter->ns, SLICE(""));
@@ -99,8 +104,8 @@ static size_t begin_of(const struct cache_kind *kind, const struct ctl_filter *f
     return is_there ? at + 1 : at;
 }
 
-static void fill(struct ctl_cache *cache, const struct cache_kind *kind, const struct ctl_filter *filter, size_t limit,
-                 const struct position *after, struct arena *arena, struct ctl_list *ret)
+static void fill(struct ctl_cache *cache, const struct cache_kind *kind, const struct ctl_filter *filter,
+                 size_t limit, const struct position *after, struct arena *arena, struct ctl_list *ret)
 {
     size_t at = begin_of(kind, filter, after);
     size_t end = end_of(kind, filter, at);

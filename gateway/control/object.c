@@ -21,8 +21,8 @@ static const char *skip_blanks(const char *at, const char *end)
     return at;
 }
 
-/* The "{" of the top-level member "metadata", as an offset just after it; 0 when there is none. The text is JSON: it
- * has been parsed before. */
+/* The "{" of the top-level member "metadata", as an offset just after it; 0 when there is none. The text is
+ * JSON: it has been parsed before. */
 static uint32_t find_metadata(struct slice json)
 {
     const char *at = json.base, *end = json.base + json.len;
@@ -68,7 +68,8 @@ static size_t measure(const struct json *labels, size_t *ret_num)
 {
     size_t len = 0;
     *ret_num = 0;
-    JSON_FOR(label, labels) {
+    JSON_FOR(label, labels)
+    {
         if (label->type == JSON_STRING) {
             ++*ret_num;
             len += label->key.len + label->text.len + 2;
@@ -81,13 +82,14 @@ static void put_labels(struct ctl_object *object, const struct json *labels, cha
 {
     size_t num = 0;
     JSON_FOR(label, labels)
-        if (label->type == JSON_STRING)
-            object->labels[num++] = (struct ctl_label){put(at, label->key), put(at, label->text)};
+    if (label->type == JSON_STRING)
+        object->labels[num++] = (struct ctl_label){put(at, label->key), put(at, label->text)};
     qsort(object->labels, num, sizeof(*object->labels), compare_labels);
     object->num_labels = num;
 }
 
-static struct ctl_object *build(const struct ctl_key *key, uint64_t rev, struct slice json, const struct json *metadata)
+static struct ctl_object *build(const struct ctl_key *key, uint64_t rev, struct slice json,
+                                const struct json *metadata)
 {
     const struct json *labels = json_get(metadata, "labels");
     struct slice uid = json_slice(json_get(metadata, "uid"));
@@ -96,7 +98,9 @@ static struct ctl_object *build(const struct ctl_key *key, uint64_t rev, struct 
     size_t num_labels, texts = key->kind.len + key->ns.len + key->name.len + json.len + uid.len + 5;
     texts += measure(labels, &num_labels);
     struct ctl_object *object = xmalloc(sizeof(*object) + texts);
-    *object = (struct ctl_object){.num_refs = 1, .rev = rev, .metadata_at = find_metadata(json),
+    *object = (struct ctl_object){.num_refs = 1,
+                                  .rev = rev,
+                                  .metadata_at = find_metadata(json),
                                   .generation = json_int_or(json_get(metadata, "generation"), 0),
                                   .is_deleting = json_get(metadata, "deletionTimestamp") != NULL};
     object->labels = (struct ctl_label *)(object + 1); /* first: the texts have no alignment */
@@ -154,7 +158,8 @@ struct json *ctl_object_tree(struct arena *arena, const struct ctl_object *objec
     struct json *tree = json_parse(arena, object->json, NULL);
     struct json *metadata = json_get(tree, "metadata");
     if (metadata != NULL && metadata->type == JSON_OBJECT)
-        json_set_str(arena, metadata, "resourceVersion", arena_printf(arena, "%llu", (unsigned long long)object->rev));
+        json_set_str(arena, metadata, "resourceVersion",
+                     arena_printf(arena, "%llu", (unsigned long long)object->rev));
     return tree != NULL && tree->type == JSON_OBJECT ? tree : NULL;
 }
 
@@ -175,7 +180,8 @@ int ctl_key_compare(const struct ctl_key *a, const struct ctl_key *b)
 
 bool ctl_filter_matches(const struct ctl_filter *filter, const struct ctl_object *object)
 {
-    return slice_eq(filter->kind, object->key.kind) && (filter->ns.len == 0 || slice_eq(filter->ns, object->key.ns)) &&
+    return slice_eq(filter->kind, object->key.kind) &&
+           (filter->ns.len == 0 || slice_eq(filter->ns, object->key.ns)) &&
            ctl_selector_matches(&filter->labels, object->labels, object->num_labels) &&
            ctl_field_selector_matches(&filter->fields, object->key.ns, object->key.name);
 }

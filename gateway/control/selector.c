@@ -2,8 +2,8 @@
  *
  * Grammar (Kubernetes): requirement *( "," requirement ), where requirement is
  *   [ "!" ] KEY  |  KEY ( "=" | "==" | "!=" ) VALUE  |  KEY ( "in" | "notin" ) "(" VALUE *( "," VALUE ) ")"
- * KEY is [PREFIX/]NAME with a DNS subdomain as prefix; NAME and VALUE are at most 63 of [A-Za-z0-9._-] that begin and
- * end with a letter or digit; a VALUE may be empty. */
+ * KEY is [PREFIX/]NAME with a DNS subdomain as prefix; NAME and VALUE are at most 63 of [A-Za-z0-9._-] that
+ * begin and end with a letter or digit; a VALUE may be empty. */
 #include "gateway/control/selector.h"
 
 enum { TEXT_MAX = 4096, REQUIREMENTS_MAX = 64, VALUES_MAX = 256, NAME_MAX_LEN = 63, PREFIX_MAX_LEN = 253 };
@@ -30,7 +30,8 @@ static bool is_word(char c)
 
 static bool is_name(struct slice text)
 {
-    if (text.len == 0 || text.len > NAME_MAX_LEN || !is_alnum(text.base[0]) || !is_alnum(text.base[text.len - 1]))
+    if (text.len == 0 || text.len > NAME_MAX_LEN || !is_alnum(text.base[0]) ||
+        !is_alnum(text.base[text.len - 1]))
         return false;
     return memchr(text.base, '/', text.len) == NULL;
 }
@@ -96,7 +97,8 @@ static struct slice word(struct lexer *lexer)
 
 static int fail(struct lexer *lexer, const char *expected)
 {
-    return err_set(lexer->err, ERR_BAD_REQUEST, "selector, character %zu: %s expected", lexer->at + 1, expected);
+    return err_set(lexer->err, ERR_BAD_REQUEST, "selector, character %zu: %s expected", lexer->at + 1,
+                   expected);
 }
 
 /* ---------- requirements ---------- */
@@ -258,12 +260,13 @@ void ctl_selector_write(struct strbuf *out, const struct ctl_selector *selector)
 
 struct ctl_selector ctl_selector_copy(struct arena *arena, const struct ctl_selector *selector)
 {
-    struct ctl_selector copy = {arena_dup(arena, selector->requirements, selector->num * sizeof(*copy.requirements)),
-                                selector->num};
+    struct ctl_selector copy = {
+        arena_dup(arena, selector->requirements, selector->num * sizeof(*copy.requirements)), selector->num};
     for (size_t i = 0; i < copy.num; ++i) {
         struct ctl_requirement *requirement = &copy.requirements[i];
         requirement->key = arena_slice(arena, requirement->key);
-        requirement->values = arena_dup(arena, requirement->values, requirement->num_values * sizeof(*requirement->values));
+        requirement->values =
+            arena_dup(arena, requirement->values, requirement->num_values * sizeof(*requirement->values));
         for (size_t j = 0; j < requirement->num_values; ++j)
             requirement->values[j] = arena_slice(arena, requirement->values[j]);
     }
@@ -285,7 +288,8 @@ static int find_field(struct slice name, enum ctl_field *ret, struct err *err)
             return 0;
         }
     }
-    return err_set(err, ERR_BAD_REQUEST, "field selector: \"%.*s\" is not supported; metadata.name and metadata.namespace are",
+    return err_set(err, ERR_BAD_REQUEST,
+                   "field selector: \"%.*s\" is not supported; metadata.name and metadata.namespace are",
                    (int)MIN(name.len, 100), name.base);
 }
 
@@ -322,7 +326,8 @@ static int read_field(struct lexer *lexer, struct ctl_field_requirement *ret)
     return read_field_value(lexer, &ret->value);
 }
 
-int ctl_field_selector_parse(struct arena *arena, struct slice text, struct ctl_field_selector *ret, struct err *err)
+int ctl_field_selector_parse(struct arena *arena, struct slice text, struct ctl_field_selector *ret,
+                             struct err *err)
 {
     struct lexer lexer = {.text = text, .arena = arena, .err = err};
     struct ctl_field_requirement found[REQUIREMENTS_MAX];
@@ -331,7 +336,8 @@ int ctl_field_selector_parse(struct arena *arena, struct slice text, struct ctl_
         return err_set(err, ERR_BAD_REQUEST, "field selector: longer than %d characters", TEXT_MAX);
     while (!at_end(&lexer)) {
         if (num == REQUIREMENTS_MAX)
-            return err_set(err, ERR_BAD_REQUEST, "field selector: more than %d requirements", REQUIREMENTS_MAX);
+            return err_set(err, ERR_BAD_REQUEST, "field selector: more than %d requirements",
+                           REQUIREMENTS_MAX);
         if (read_field(&lexer, &found[num++]) != 0)
             return -1;
         if (accept(&lexer, ',') && at_end(&lexer))
@@ -353,10 +359,11 @@ bool ctl_field_selector_matches(const struct ctl_field_selector *selector, struc
     return true;
 }
 
-struct ctl_field_selector ctl_field_selector_copy(struct arena *arena, const struct ctl_field_selector *selector)
+struct ctl_field_selector ctl_field_selector_copy(struct arena *arena,
+                                                  const struct ctl_field_selector *selector)
 {
-    struct ctl_field_selector copy = {arena_dup(arena, selector->requirements, selector->num * sizeof(*copy.requirements)),
-                                      selector->num};
+    struct ctl_field_selector copy = {
+        arena_dup(arena, selector->requirements, selector->num * sizeof(*copy.requirements)), selector->num};
     for (size_t i = 0; i < copy.num; ++i)
         copy.requirements[i].value = arena_slice(arena, copy.requirements[i].value);
     return copy;

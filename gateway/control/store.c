@@ -1,8 +1,8 @@
 /* The store's front: opening, closing, and the queue to the writer.
  *
- * Opening refuses early and changes nothing until it is sure: lock, identity and version of the file, its pages, then
- * migration, then the sequence of revisions. Whatever is wrong with the file, it is left as it was found: repair is a
- * restore, which an operator decides. */
+ * Opening refuses early and changes nothing until it is sure: lock, identity and version of the file, its
+ * pages, then migration, then the sequence of revisions. Whatever is wrong with the file, it is left as it
+ * was found: repair is a restore, which an operator decides. */
 #include "gateway/control/store_private.h"
 
 #include "core/base/log.h"
@@ -22,21 +22,25 @@ static const char *const stmt_sql[ST_NUM_STMTS] = {
     [ST_RELEASE] = "RELEASE txn",
     [ST_ROLLBACK_TO] = "ROLLBACK TO txn",
     [ST_OBJECT_GET] = "SELECT rev, object FROM object WHERE kind = ? AND namespace = ? AND name = ?",
-    [ST_OBJECT_PUT] = "INSERT INTO object (kind, namespace, name, rev, object) VALUES (?, ?, ?, ?, ?)"
-                      " ON CONFLICT (kind, namespace, name) DO UPDATE SET rev = excluded.rev, object = excluded.object",
+    [ST_OBJECT_PUT] =
+        "INSERT INTO object (kind, namespace, name, rev, object) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (kind, namespace, name) DO UPDATE SET rev = excluded.rev, object = excluded.object",
     [ST_OBJECT_DELETE] = "DELETE FROM object WHERE kind = ? AND namespace = ? AND name = ?",
-    [ST_REVISION_ADD] = "INSERT INTO revision (rev, at_us, num_changes, is_status, actor, origin, message, request_id)"
-                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    [ST_CHANGE_ADD] = "INSERT INTO change (rev, seq, op, is_status, kind, namespace, name, previous_rev, object, previous)"
-                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_REVISION_ADD] =
+        "INSERT INTO revision (rev, at_us, num_changes, is_status, actor, origin, message, request_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_CHANGE_ADD] =
+        "INSERT INTO change (rev, seq, op, is_status, kind, namespace, name, previous_rev, object, previous)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [ST_META_HEAD] = "UPDATE meta SET head = ? WHERE id = 1",
     [ST_IDEM_GET] = "SELECT rev, at_us FROM idempotency WHERE actor = ? AND key = ? AND at_us > ?",
     [ST_IDEM_PUT] = "INSERT OR REPLACE INTO idempotency (actor, key, rev, at_us) VALUES (?, ?, ?, ?)",
     [ST_BLOB_GET] = "SELECT value FROM blob WHERE space = ? AND name = ?",
     [ST_BLOB_PUT] = "INSERT OR REPLACE INTO blob (space, name, value, at_us) VALUES (?, ?, ?, ?)",
     [ST_BLOB_DELETE] = "DELETE FROM blob WHERE space = ? AND name = ?",
-    [ST_AUDIT_ADD] = "INSERT INTO audit (id, at_us, actor, origin, agent, verb, target, message, rev, status, hash)"
-                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_AUDIT_ADD] =
+        "INSERT INTO audit (id, at_us, actor, origin, agent, verb, target, message, rev, status, hash)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [ST_META_AUDIT] = "UPDATE meta SET audit_id = ?, audit_hash = ? WHERE id = 1",
 };
 
@@ -98,7 +102,8 @@ static int open_database(struct ctl_store *store, struct err *err)
         return -1;
     if (pending != num && st_check_pages(store->db, err) != 0)
         return -1;
-    if (st_migrate(store->db, store->path, migrations, num, err) != 0 || st_check_sequence(store->db, err) != 0)
+    if (st_migrate(store->db, store->path, migrations, num, err) != 0 ||
+        st_check_sequence(store->db, err) != 0)
         return -1;
     if (remember_file(store, err) != 0 || load_meta(store, err) != 0)
         return -1;
@@ -203,7 +208,8 @@ static int refuse(struct ctl_store *store, const struct st_op *op, struct err *e
     if (store->is_stopping)
         return err_set(err, ERR_UNAVAILABLE, "the store is closing");
     if (store->is_read_only && op->kind != ST_BACKUP)
-        return err_set(err, ERR_UNAVAILABLE, "the store is read-only until restart: %s", store->read_only_why.text);
+        return err_set(err, ERR_UNAVAILABLE, "the store is read-only until restart: %s",
+                       store->read_only_why.text);
     if (store->queue_len >= ST_QUEUE_MAX)
         return err_set(err, ERR_UNAVAILABLE, "%d writes are waiting already: try again", ST_QUEUE_MAX);
     return 0;
@@ -266,7 +272,8 @@ void ctl_store_audit(struct ctl_store *store, const struct ctl_audit *entry)
 {
     struct st_op *op = st_audit_copy(entry);
     pthread_mutex_lock(&store->mutex);
-    bool has_room = store->audit_queue_len < ST_AUDIT_QUEUE_MAX && !store->is_stopping && !store->is_read_only;
+    bool has_room =
+        store->audit_queue_len < ST_AUDIT_QUEUE_MAX && !store->is_stopping && !store->is_read_only;
     if (has_room) {
         list_push(&store->audit_queue, &op->link);
         if (store->audit_queue_len++ == 0)

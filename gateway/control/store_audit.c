@@ -1,7 +1,8 @@
 /* The audit log: rows that can be added, never changed, each sealed with the hash of the one before.
  *
- * hash = SHA-256(previous hash, id, time, the texts with their lengths, rev, status). Triggers refuse UPDATE and DELETE;
- * whoever goes around them breaks the chain, and `meta` holds its end, so that rows missing at the end show as well. */
+ * hash = SHA-256(previous hash, id, time, the texts with their lengths, rev, status). Triggers refuse UPDATE
+ * and DELETE; whoever goes around them breaks the chain, and `meta` holds its end, so that rows missing at
+ * the end show as well. */
 #include "gateway/control/store_private.h"
 
 #include "core/base/clock.h"
@@ -25,9 +26,11 @@ static void add_int(struct strbuf *out, uint64_t value)
     strbuf_add(out, bytes, sizeof(bytes));
 }
 
-static void chain(const uint8_t before[ST_HASH_LEN], uint64_t id, const struct ctl_audit *entry, uint8_t out[ST_HASH_LEN])
+static void chain(const uint8_t before[ST_HASH_LEN], uint64_t id, const struct ctl_audit *entry,
+                  uint8_t out[ST_HASH_LEN])
 {
-    const struct slice texts[] = {entry->actor, entry->origin, entry->agent, entry->verb, entry->target, entry->message};
+    const struct slice texts[] = {entry->actor, entry->origin, entry->agent,
+                                  entry->verb,  entry->target, entry->message};
     struct strbuf sealed = STRBUF_INIT;
     strbuf_add(&sealed, before, ST_HASH_LEN);
     add_int(&sealed, id);
@@ -46,9 +49,15 @@ static void chain(const uint8_t before[ST_HASH_LEN], uint64_t id, const struct c
 static uint64_t entry_of(sqlite3_stmt *stmt, struct ctl_audit *entry, struct slice *ret_hash)
 {
     *entry = (struct ctl_audit){
-        .at_us = sqlite3_column_int64(stmt, 1), .actor = st_text(stmt, 2), .origin = st_text(stmt, 3),
-        .agent = st_text(stmt, 4), .verb = st_text(stmt, 5), .target = st_text(stmt, 6), .message = st_text(stmt, 7),
-        .rev = (uint64_t)sqlite3_column_int64(stmt, 8), .status = (unsigned)sqlite3_column_int64(stmt, 9),
+        .at_us = sqlite3_column_int64(stmt, 1),
+        .actor = st_text(stmt, 2),
+        .origin = st_text(stmt, 3),
+        .agent = st_text(stmt, 4),
+        .verb = st_text(stmt, 5),
+        .target = st_text(stmt, 6),
+        .message = st_text(stmt, 7),
+        .rev = (uint64_t)sqlite3_column_int64(stmt, 8),
+        .status = (unsigned)sqlite3_column_int64(stmt, 9),
     };
     *ret_hash = st_blob(stmt, 10);
     return (uint64_t)sqlite3_column_int64(stmt, 0);
@@ -56,7 +65,8 @@ static uint64_t entry_of(sqlite3_stmt *stmt, struct ctl_audit *entry, struct sli
 
 #define COLUMNS "id, at_us, actor, origin, agent, verb, target, message, rev, status, hash"
 
-static int check_end(sqlite3 *db, uint64_t id, const uint8_t hash[ST_HASH_LEN], uint64_t *ret_broken_id, struct err *err)
+static int check_end(sqlite3 *db, uint64_t id, const uint8_t hash[ST_HASH_LEN], uint64_t *ret_broken_id,
+                     struct err *err)
 {
     _cleanup_(st_finalizep) sqlite3_stmt *stmt = NULL;
     if (st_prepare(db, "SELECT audit_id, audit_hash FROM meta", &stmt, err) != 0)
@@ -122,8 +132,9 @@ int st_audit_append(struct ctl_store *store, const struct ctl_audit *entry, stru
     for (size_t i = 0; i < ARRAY_LEN(texts); ++i)
         *texts[i] = cut(*texts[i]);
     chain(store->audit_hash, id, &row, hash);
-    st_bind(stmt, "iittttttiib", (int64_t)id, row.at_us, row.actor, row.origin, row.agent, row.verb, row.target,
-            row.message, (int64_t)row.rev, (int64_t)row.status, slice_make((const char *)hash, ST_HASH_LEN));
+    st_bind(stmt, "iittttttiib", (int64_t)id, row.at_us, row.actor, row.origin, row.agent, row.verb,
+            row.target, row.message, (int64_t)row.rev, (int64_t)row.status,
+            slice_make((const char *)hash, ST_HASH_LEN));
     if (st_run(stmt, err, "write the audit log") != 0)
         return -1;
     store->audit_id = id;
@@ -134,9 +145,12 @@ int st_audit_append(struct ctl_store *store, const struct ctl_audit *entry, stru
 int st_audit_append_dropped(struct ctl_store *store, uint64_t num, struct err *err)
 {
     char text[96];
-    snprintf(text, sizeof(text), "%llu entries were lost before this one: they came faster than they could be written",
+    snprintf(text, sizeof(text),
+             "%llu entries were lost before this one: they came faster than they could be written",
              (unsigned long long)num);
-    struct ctl_audit entry = {.at_us = clock_wall_us(), .actor = SLICE("system:store"), .verb = SLICE("dropped"),
+    struct ctl_audit entry = {.at_us = clock_wall_us(),
+                              .actor = SLICE("system:store"),
+                              .verb = SLICE("dropped"),
                               .message = slice_of(text)};
     return st_audit_append(store, &entry, err);
 }
@@ -145,7 +159,8 @@ int st_audit_append_dropped(struct ctl_store *store, uint64_t num, struct err *e
 struct st_op *st_audit_copy(const struct ctl_audit *entry)
 {
     struct ctl_audit copy = *entry;
-    struct slice *const texts[] = {&copy.actor, &copy.origin, &copy.agent, &copy.verb, &copy.target, &copy.message};
+    struct slice *const texts[] = {&copy.actor, &copy.origin, &copy.agent,
+                                   &copy.verb,  &copy.target, &copy.message};
     size_t total = 0;
     for (size_t i = 0; i < ARRAY_LEN(texts); ++i)
         total += (*texts[i] = cut(*texts[i])).len;
@@ -166,13 +181,16 @@ struct st_op *st_audit_copy(const struct ctl_audit *entry)
 
 /* ---------- reading ---------- */
 
-static int read_entries(sqlite3 *db, uint64_t before_id, size_t limit, ctl_audit_cb on_entry, void *data, struct err *err)
+static int read_entries(sqlite3 *db, uint64_t before_id, size_t limit, ctl_audit_cb on_entry, void *data,
+                        struct err *err)
 {
     _cleanup_(st_finalizep) sqlite3_stmt *stmt = NULL;
     int step;
-    if (st_prepare(db, "SELECT " COLUMNS " FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?", &stmt, err) != 0)
+    if (st_prepare(db, "SELECT " COLUMNS " FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?", &stmt, err) !=
+        0)
         return -1;
-    st_bind(stmt, "ii", before_id != 0 ? (int64_t)before_id : INT64_MAX, limit != 0 ? (int64_t)limit : INT64_C(-1));
+    st_bind(stmt, "ii", before_id != 0 ? (int64_t)before_id : INT64_MAX,
+            limit != 0 ? (int64_t)limit : INT64_C(-1));
     while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct ctl_audit entry;
         struct slice hash;
@@ -183,8 +201,8 @@ static int read_entries(sqlite3 *db, uint64_t before_id, size_t limit, ctl_audit
     return step == SQLITE_DONE ? 0 : st_err(db, err, "read the audit log");
 }
 
-int ctl_store_read_audit(struct ctl_store *store, uint64_t before_id, size_t limit, ctl_audit_cb on_entry, void *data,
-                         struct err *err)
+int ctl_store_read_audit(struct ctl_store *store, uint64_t before_id, size_t limit, ctl_audit_cb on_entry,
+                         void *data, struct err *err)
 {
     struct st_reader *reader = st_reader_get(store, err);
     if (reader == NULL)
@@ -205,5 +223,6 @@ int ctl_store_verify_audit(struct ctl_store *store, uint64_t *ret_broken_id, str
     if (result != 0 || broken == 0)
         return result;
     *ret_broken_id = broken;
-    return err_set(err, ERR_CONFLICT, "the audit log does not fit together at entry %llu", (unsigned long long)broken);
+    return err_set(err, ERR_CONFLICT, "the audit log does not fit together at entry %llu",
+                   (unsigned long long)broken);
 }

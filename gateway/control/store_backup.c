@@ -1,16 +1,16 @@
 /* Online backup: pages are copied by the writer itself, some between one commit group and the next.
  *
- * Because the copying connection is the one that writes, SQLite carries later changes of copied pages over by itself and
- * the copy ends consistent, at the head of its last step. It grows under a temporary name and gets its own when it has
- * been checked and is on disk: a backup that exists is a good one. */
+ * Because the copying connection is the one that writes, SQLite carries later changes of copied pages over by
+ * itself and the copy ends consistent, at the head of its last step. It grows under a temporary name and gets
+ * its own when it has been checked and is on disk: a backup that exists is a good one. */
 #include "gateway/control/store_private.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 /* A copy under a temporary name, not yet begun to fill. */
-static int open_copy(sqlite3 *from, const char *path, char **ret_temporary, sqlite3 **ret_db, sqlite3_backup **ret_backup,
-                     struct err *err)
+static int open_copy(sqlite3 *from, const char *path, char **ret_temporary, sqlite3 **ret_db,
+                     sqlite3_backup **ret_backup, struct err *err)
 {
     struct strbuf name = STRBUF_INIT;
     if (access(path, F_OK) == 0)
@@ -64,8 +64,8 @@ static void unlink_copy(const char *path)
     }
 }
 
-/* The copied header says "write-ahead log"; a backup is one file, so it goes back to a rollback journal. A store that
- * opens it switches again. This also syncs it. */
+/* The copied header says "write-ahead log"; a backup is one file, so it goes back to a rollback journal. A
+ * store that opens it switches again. This also syncs it. */
 static int seal_copy(sqlite3 **db, struct err *err)
 {
     int result = st_exec(*db, "PRAGMA journal_mode=DELETE", err);
@@ -74,8 +74,8 @@ static int seal_copy(sqlite3 **db, struct err *err)
 }
 
 /* Closes everything; on success the copy has its name. */
-static int finish_copy(sqlite3_backup *backup, sqlite3 **db, const char *temporary, const char *path, int result,
-                       struct err *err)
+static int finish_copy(sqlite3_backup *backup, sqlite3 **db, const char *temporary, const char *path,
+                       int result, struct err *err)
 {
     if (sqlite3_backup_finish(backup) != SQLITE_OK && result == 0)
         result = st_err(*db, err, "backup");
@@ -107,7 +107,8 @@ void st_backup_begin(struct ctl_store *store, struct st_op *op)
 {
     int result = store->backup == NULL ? 0 : err_set(&op->err, ERR_UNAVAILABLE, "another backup is running");
     if (result == 0)
-        result = open_copy(store->db, op->backup.path, &op->backup.temporary, &op->backup.db, &op->backup.backup, &op->err);
+        result = open_copy(store->db, op->backup.path, &op->backup.temporary, &op->backup.db,
+                           &op->backup.backup, &op->err);
     if (result == 0)
         store->backup = op;
     else
@@ -118,7 +119,8 @@ static void end(struct ctl_store *store, int result)
 {
     struct st_op *op = store->backup;
     store->backup = NULL;
-    (void)finish_copy(op->backup.backup, &op->backup.db, op->backup.temporary, op->backup.path, result, &op->err);
+    (void)finish_copy(op->backup.backup, &op->backup.db, op->backup.temporary, op->backup.path, result,
+                      &op->err);
     free(op->backup.temporary);
     st_finish(store, op);
 }

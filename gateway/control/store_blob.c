@@ -49,8 +49,8 @@ int st_blob_run(struct ctl_store *store, struct st_op *op, bool *ret_fatal)
 
 /* ---------- the callers' side ---------- */
 
-static int submit(struct ctl_store *store, const char *space, const char *name, struct slice value, const struct slice *old,
-                  struct err *err)
+static int submit(struct ctl_store *store, const char *space, const char *name, struct slice value,
+                  const struct slice *old, struct err *err)
 {
     struct st_op op = {.kind = ST_BLOB};
     if (value.len > ST_BLOB_MAX)
@@ -64,7 +64,8 @@ static int submit(struct ctl_store *store, const char *space, const char *name, 
     return st_op_wait(store, &op, err);
 }
 
-int ctl_store_blob_put(struct ctl_store *store, const char *space, const char *name, struct slice value, struct err *err)
+int ctl_store_blob_put(struct ctl_store *store, const char *space, const char *name, struct slice value,
+                       struct err *err)
 {
     return submit(store, space, name, slice_make(value.base != NULL ? value.base : "", value.len), NULL, err);
 }
@@ -74,8 +75,8 @@ int ctl_store_blob_delete(struct ctl_store *store, const char *space, const char
     return submit(store, space, name, slice_make(NULL, 0), NULL, err);
 }
 
-int ctl_store_blob_swap(struct ctl_store *store, const char *space, const char *name, struct slice old, struct slice value,
-                        struct err *err)
+int ctl_store_blob_swap(struct ctl_store *store, const char *space, const char *name, struct slice old,
+                        struct slice value, struct err *err)
 {
     return submit(store, space, name, value, &old, err);
 }
@@ -97,7 +98,8 @@ static int get(sqlite3 *db, const char *space, const char *name, struct strbuf *
     }
 }
 
-int ctl_store_blob_get(struct ctl_store *store, const char *space, const char *name, struct strbuf *ret, struct err *err)
+int ctl_store_blob_get(struct ctl_store *store, const char *space, const char *name, struct strbuf *ret,
+                       struct err *err)
 {
     struct st_reader *reader = st_reader_get(store, err);
     if (reader == NULL)
@@ -120,7 +122,8 @@ static int list_all(sqlite3 *db, const char *space, ctl_blob_cb on_blob, void *d
     return step == SQLITE_DONE ? 0 : st_err(db, err, "list the blobs");
 }
 
-int ctl_store_blob_list(struct ctl_store *store, const char *space, ctl_blob_cb on_blob, void *data, struct err *err)
+int ctl_store_blob_list(struct ctl_store *store, const char *space, ctl_blob_cb on_blob, void *data,
+                        struct err *err)
 {
     struct st_reader *reader = st_reader_get(store, err);
     if (reader == NULL)

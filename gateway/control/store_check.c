@@ -4,33 +4,42 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Rules between tables: a query that gives a row for each violation, with a text in its first column. Those at start
- * must stay quick with a million revisions. */
+/* Rules between tables: a query that gives a row for each violation, with a text in its first column. Those
+ * at start must stay quick with a million revisions. */
 static const char *const rules[] = {
     /* Everything between compacted and head, nothing beyond, none missing. */
-    "SELECT format('the log holds %d revisions from %d to %d; it should hold %d to %d', count(rev), coalesce(min(rev), 0),"
+    "SELECT format('the log holds %d revisions from %d to %d; it should hold %d to %d', count(rev), "
+    "coalesce(min(rev), 0),"
     " coalesce(max(rev), 0), m.compacted + 1, m.head) FROM meta m LEFT JOIN revision GROUP BY m.id"
-    " HAVING count(rev) <> m.head - m.compacted OR (count(rev) > 0 AND (min(rev) <> m.compacted + 1 OR max(rev) <> m.head))",
+    " HAVING count(rev) <> m.head - m.compacted OR (count(rev) > 0 AND (min(rev) <> m.compacted + 1 OR "
+    "max(rev) <> m.head))",
 };
 static const char *const deep_rules[] = {
     "SELECT format('revision %d should have %d changes and has %d', r.rev, r.num_changes, count(c.rev))"
     " FROM revision r LEFT JOIN change c ON c.rev = r.rev GROUP BY r.rev"
     " HAVING count(c.rev) <> r.num_changes OR (count(c.rev) > 0 AND max(c.seq) <> r.num_changes - 1)",
-    "SELECT format('%s %s/%s is at revision %d, above the head', kind, namespace, name, rev) FROM object, meta WHERE rev > head",
+    "SELECT format('%s %s/%s is at revision %d, above the head', kind, namespace, name, rev) FROM object, "
+    "meta WHERE rev > head",
     /* The newest change of a key and the object at head are the same. */
-    "SELECT format('%s %s/%s differs from its newest change, revision %d', c.kind, c.namespace, c.name, c.rev)"
+    "SELECT format('%s %s/%s differs from its newest change, revision %d', c.kind, c.namespace, c.name, "
+    "c.rev)"
     " FROM change c LEFT JOIN object o ON o.kind = c.kind AND o.namespace = c.namespace AND o.name = c.name"
-    " WHERE (c.rev, c.seq) = (SELECT d.rev, d.seq FROM change d WHERE d.kind = c.kind AND d.namespace = c.namespace"
+    " WHERE (c.rev, c.seq) = (SELECT d.rev, d.seq FROM change d WHERE d.kind = c.kind AND d.namespace = "
+    "c.namespace"
     "  AND d.name = c.name ORDER BY d.rev DESC, d.seq DESC LIMIT 1)"
-    " AND CASE c.op WHEN 1 THEN o.rev IS NOT NULL ELSE o.rev IS NULL OR o.rev <> c.rev OR o.object <> c.object END",
+    " AND CASE c.op WHEN 1 THEN o.rev IS NOT NULL ELSE o.rev IS NULL OR o.rev <> c.rev OR o.object <> "
+    "c.object END",
     /* The object came to its revision by a change that is still in the log. */
-    "SELECT format('%s %s/%s has no change in the log for its revision %d', o.kind, o.namespace, o.name, o.rev)"
-    " FROM object o, meta m WHERE o.rev > m.compacted AND NOT EXISTS (SELECT 1 FROM change c WHERE c.kind = o.kind"
+    "SELECT format('%s %s/%s has no change in the log for its revision %d', o.kind, o.namespace, o.name, "
+    "o.rev)"
+    " FROM object o, meta m WHERE o.rev > m.compacted AND NOT EXISTS (SELECT 1 FROM change c WHERE c.kind = "
+    "o.kind"
     "  AND c.namespace = o.namespace AND c.name = o.name AND c.rev = o.rev)",
 };
 
 /* The first column of each row; "ok" alone is no finding. */
-static int each_finding(sqlite3 *db, const char *sql, const char *prefix, ctl_finding_cb on_finding, void *data, struct err *err)
+static int each_finding(sqlite3 *db, const char *sql, const char *prefix, ctl_finding_cb on_finding,
+                        void *data, struct err *err)
 {
     _cleanup_(st_finalizep) sqlite3_stmt *stmt = NULL;
     int step;
@@ -41,7 +50,8 @@ static int each_finding(sqlite3 *db, const char *sql, const char *prefix, ctl_fi
         struct slice text = st_text(stmt, 0);
         if (slice_is(text, "ok"))
             continue;
-        snprintf(finding, sizeof(finding), "%s%.*s", prefix, (int)text.len, text.base != NULL ? text.base : "");
+        snprintf(finding, sizeof(finding), "%s%.*s", prefix, (int)text.len,
+                 text.base != NULL ? text.base : "");
         on_finding(finding, data);
     }
     return step == SQLITE_DONE ? 0 : st_err(db, err, "check");
@@ -66,14 +76,16 @@ static int refuse_findings(int result, const struct err *first, struct err *err)
 int st_check_pages(sqlite3 *db, struct err *err)
 {
     struct err first = ERR_INIT;
-    int result = each_finding(db, "PRAGMA quick_check(1)", "the database file is damaged: ", keep_first, &first, err);
+    int result =
+        each_finding(db, "PRAGMA quick_check(1)", "the database file is damaged: ", keep_first, &first, err);
     return refuse_findings(result, &first, err);
 }
 
 int st_check_sequence(sqlite3 *db, struct err *err)
 {
     struct err first = ERR_INIT;
-    int result = each_finding(db, "PRAGMA foreign_key_check", "rows refer to missing rows in: ", keep_first, &first, err);
+    int result = each_finding(db, "PRAGMA foreign_key_check", "rows refer to missing rows in: ", keep_first,
+                              &first, err);
     for (size_t i = 0; result == 0 && i < ARRAY_LEN(rules); ++i)
         result = each_finding(db, rules[i], "the change log is damaged: ", keep_first, &first, err);
     return refuse_findings(result, &first, err);
@@ -88,7 +100,8 @@ static int check_audit(sqlite3 *db, ctl_finding_cb on_finding, void *data, struc
     if (st_audit_verify(db, &broken, err) != 0)
         return -1;
     if (broken != 0) {
-        snprintf(finding, sizeof(finding), "audit log: entry %llu does not fit the one before", (unsigned long long)broken);
+        snprintf(finding, sizeof(finding), "audit log: entry %llu does not fit the one before",
+                 (unsigned long long)broken);
         on_finding(finding, data);
     }
     return 0;
@@ -97,7 +110,8 @@ static int check_audit(sqlite3 *db, ctl_finding_cb on_finding, void *data, struc
 int st_check_db(sqlite3 *db, ctl_finding_cb on_finding, void *data, struct err *err)
 {
     if (each_finding(db, "PRAGMA integrity_check(20)", "pages: ", on_finding, data, err) != 0 ||
-        each_finding(db, "PRAGMA foreign_key_check", "rows refer to missing rows in: ", on_finding, data, err) != 0)
+        each_finding(db, "PRAGMA foreign_key_check", "rows refer to missing rows in: ", on_finding, data,
+                     err) != 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(rules); ++i)
         if (each_finding(db, rules[i], "change log: ", on_finding, data, err) != 0)

@@ -1,8 +1,8 @@
 /* Ageing of the change log, in steps small enough to go between commit groups.
  *
- * Revisions leave from the oldest on, so that what remains is gap-free; `compacted` moves with them in the same
- * transaction. Objects at head and the audit log are never touched. Freed pages go back to the file system a few at a
- * time. */
+ * Revisions leave from the oldest on, so that what remains is gap-free; `compacted` moves with them in the
+ * same transaction. Objects at head and the audit log are never touched. Freed pages go back to the file
+ * system a few at a time. */
 #include "gateway/control/store_private.h"
 
 #include "core/base/clock.h"
@@ -25,7 +25,8 @@ static int find_floor(struct ctl_store *store, uint64_t compacted, uint64_t *ret
     uint64_t hard = below(store->head, (uint64_t)store->config.keep_revisions * HARD_FACTOR);
     int64_t oldest_us = clock_wall_us() - (int64_t)store->config.keep_days * DAY_US;
     uint64_t floor = compacted;
-    if (st_prepare(store->db, "SELECT rev, at_us FROM revision WHERE rev > ? ORDER BY rev LIMIT ?", &stmt, err) != 0)
+    if (st_prepare(store->db, "SELECT rev, at_us FROM revision WHERE rev > ? ORDER BY rev LIMIT ?", &stmt,
+                   err) != 0)
         return -1;
     st_bind(stmt, "ii", (int64_t)compacted, (int64_t)STEP_REVISIONS);
     int step;
@@ -38,7 +39,8 @@ static int find_floor(struct ctl_store *store, uint64_t compacted, uint64_t *ret
     }
     if (step != SQLITE_ROW && step != SQLITE_DONE)
         return st_err(store->db, err, "read the revisions");
-    uint64_t needed = store->config.min_needed_rev != NULL ? store->config.min_needed_rev(store->config.data) : UINT64_MAX;
+    uint64_t needed =
+        store->config.min_needed_rev != NULL ? store->config.min_needed_rev(store->config.data) : UINT64_MAX;
     *ret_floor = MIN(floor, needed);
     return 0;
 }

@@ -31,7 +31,8 @@ static int refuse_second(const char *file, int fd, struct err *err)
     ssize_t len = pread(fd, holder, sizeof(holder) - 1, 0);
     holder[len > 0 ? len : 0] = '\0';
     holder[strspn(holder, "0123456789")] = '\0';
-    return err_set(err, ERR_CONFLICT, "another process (%s) holds '%s'", holder[0] != '\0' ? holder : "unknown", file);
+    return err_set(err, ERR_CONFLICT, "another process (%s) holds '%s'",
+                   holder[0] != '\0' ? holder : "unknown", file);
 }
 
 int st_lock(const char *path, int *ret_fd, struct err *err)
@@ -116,7 +117,8 @@ char *st_newest_backup(const char *path)
     char *found = NULL;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         struct stat st;
-        if (!slice_ends(slice_of(entry->d_name), SLICE(".db")) || fstatat(dirfd(dir), entry->d_name, &st, 0) != 0)
+        if (!slice_ends(slice_of(entry->d_name), SLICE(".db")) ||
+            fstatat(dirfd(dir), entry->d_name, &st, 0) != 0)
             continue;
         if (found != NULL && (st.st_mtim.tv_sec < newest.tv_sec ||
                               (st.st_mtim.tv_sec == newest.tv_sec && st.st_mtim.tv_nsec < newest.tv_nsec)))

@@ -1,7 +1,7 @@
 /* Reading: a few read-only connections, each query inside one read transaction, so that it sees one revision.
  *
- * Readers never checkpoint and never write, whatever they are told (query_only). A reader that lives long keeps the
- * write-ahead log from shrinking, hence the deadline, callbacks included. */
+ * Readers never checkpoint and never write, whatever they are told (query_only). A reader that lives long
+ * keeps the write-ahead log from shrinking, hence the deadline, callbacks included. */
 #include "gateway/control/store_private.h"
 
 #include "core/base/clock.h"
@@ -85,8 +85,10 @@ void st_reader_put(struct ctl_store *store, struct st_reader *reader)
 
 void st_readers_close(struct ctl_store *store)
 {
-    assert(store->num_readers == 0 || !list_is_empty(&store->idle_readers)); /* callers have returned by now */
-    LIST_FOR_SAFE(reader, &store->idle_readers, struct st_reader, link) {
+    assert(store->num_readers == 0 ||
+           !list_is_empty(&store->idle_readers)); /* callers have returned by now */
+    LIST_FOR_SAFE(reader, &store->idle_readers, struct st_reader, link)
+    {
         list_remove(&reader->link);
         reader_free(store, reader);
     }
@@ -96,18 +98,21 @@ void st_readers_close(struct ctl_store *store)
 
 static struct ctl_key key_of(sqlite3_stmt *stmt, int first_column)
 {
-    return (struct ctl_key){st_text(stmt, first_column), st_text(stmt, first_column + 1), st_text(stmt, first_column + 2)};
+    return (struct ctl_key){st_text(stmt, first_column), st_text(stmt, first_column + 1),
+                            st_text(stmt, first_column + 2)};
 }
 
 /* kind, namespace, name, rev, object */
 static struct ctl_change object_of(sqlite3_stmt *stmt)
 {
-    return (struct ctl_change){.op = CTL_PUT, .key = key_of(stmt, 0), .rev = (uint64_t)sqlite3_column_int64(stmt, 3),
+    return (struct ctl_change){.op = CTL_PUT,
+                               .key = key_of(stmt, 0),
+                               .rev = (uint64_t)sqlite3_column_int64(stmt, 3),
                                .object = st_text(stmt, 4)};
 }
 
 #define CHANGE_COLUMNS                                                                                       \
-    "c.kind, c.namespace, c.name, c.rev, c.object, c.previous, c.previous_rev, c.seq, c.op, c.is_status, "  \
+    "c.kind, c.namespace, c.name, c.rev, c.object, c.previous, c.previous_rev, c.seq, c.op, c.is_status, "   \
     "r.at_us, r.actor, r.origin, r.message, r.request_id"
 
 static struct ctl_change change_of(sqlite3_stmt *stmt)
@@ -134,8 +139,8 @@ static struct ctl_change revision_of(sqlite3_stmt *stmt)
     return change;
 }
 
-static int each_row(sqlite3 *db, sqlite3_stmt *stmt, struct ctl_change (*row_of)(sqlite3_stmt *), ctl_change_cb on_row,
-                    void *data, struct err *err)
+static int each_row(sqlite3 *db, sqlite3_stmt *stmt, struct ctl_change (*row_of)(sqlite3_stmt *),
+                    ctl_change_cb on_row, void *data, struct err *err)
 {
     int step;
     while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -167,8 +172,8 @@ static int check_reach(sqlite3 *db, uint64_t rev, struct err *err)
         return err_set(err, ERR_GONE, "revision %llu has been compacted: the log begins after %lld",
                        (unsigned long long)rev, (long long)compacted);
     if (rev > (uint64_t)head)
-        return err_set(err, ERR_NOT_FOUND, "there is no revision %llu yet: the newest is %lld", (unsigned long long)rev,
-                       (long long)head);
+        return err_set(err, ERR_NOT_FOUND, "there is no revision %llu yet: the newest is %lld",
+                       (unsigned long long)rev, (long long)head);
     return 0;
 }
 
@@ -184,21 +189,23 @@ static void add_filter(struct strbuf *sql, const struct ctl_key *filter)
         strbuf_adds(sql, " AND c.name = ?6");
 }
 
-static int prepare_filtered(sqlite3 *db, struct strbuf *sql, const struct query *query, sqlite3_stmt **ret, struct err *err)
+static int prepare_filtered(sqlite3 *db, struct strbuf *sql, const struct query *query, sqlite3_stmt **ret,
+                            struct err *err)
 {
     int result = st_prepare(db, sql->base, ret, err);
     strbuf_clear(sql);
     if (result != 0)
         return -1;
-    (void)sqlite3_bind_int64(*ret, 1, (sqlite3_int64)query->since); /* out of range: not in the text, by design */
+    (void)sqlite3_bind_int64(*ret, 1,
+                             (sqlite3_int64)query->since); /* out of range: not in the text, by design */
     (void)sqlite3_bind_int64(*ret, 2, (sqlite3_int64)MIN(query->upto, INT64_MAX));
     (void)sqlite3_bind_int64(*ret, 3, query->limit != 0 ? (sqlite3_int64)query->limit : -1);
     const struct slice parts[] = {query->filter != NULL ? query->filter->kind : slice_make(NULL, 0),
                                   query->filter != NULL ? query->filter->ns : slice_make(NULL, 0),
                                   query->filter != NULL ? query->filter->name : slice_make(NULL, 0)};
     for (int i = 0; i < 3; ++i)
-        (void)sqlite3_bind_text64(*ret, 4 + i, parts[i].base != NULL ? parts[i].base : "", parts[i].len, SQLITE_STATIC,
-                                  SQLITE_UTF8);
+        (void)sqlite3_bind_text64(*ret, 4 + i, parts[i].base != NULL ? parts[i].base : "", parts[i].len,
+                                  SQLITE_STATIC, SQLITE_UTF8);
     return 0;
 }
 
@@ -207,7 +214,8 @@ static int query_all(sqlite3 *db, struct query *query, struct err *err)
     _cleanup_(st_finalizep) sqlite3_stmt *stmt = NULL;
     int64_t head;
     if (st_query_int(db, "SELECT head FROM meta", &head, err) != 0 ||
-        st_prepare(db, "SELECT kind, namespace, name, rev, object FROM object ORDER BY kind, namespace, name", &stmt, err) != 0)
+        st_prepare(db, "SELECT kind, namespace, name, rev, object FROM object ORDER BY kind, namespace, name",
+                   &stmt, err) != 0)
         return -1;
     query->rev = (uint64_t)head;
     return each_row(db, stmt, object_of, query->on_row, query->data, err);
@@ -228,15 +236,17 @@ static int query_changes(sqlite3 *db, struct query *query, struct err *err)
     return each_row(db, stmt, change_of, query->on_row, query->data, err);
 }
 
-/* An object is as it was when it has not changed since, else as the first later change found it: the only one whose
- * previous revision is not later too. */
+/* An object is as it was when it has not changed since, else as the first later change found it: the only one
+ * whose previous revision is not later too. */
 static int query_at(sqlite3 *db, struct query *query, struct err *err)
 {
     _cleanup_(st_finalizep) sqlite3_stmt *stmt = NULL;
     if (check_reach(db, query->since, err) != 0 ||
-        st_prepare(db, "SELECT kind, namespace, name, rev, object FROM object WHERE rev <= ?1 UNION ALL"
-                       " SELECT kind, namespace, name, previous_rev, previous FROM change"
-                       " WHERE rev > ?1 AND previous IS NOT NULL AND previous_rev <= ?1 ORDER BY 1, 2, 3", &stmt, err) != 0)
+        st_prepare(db,
+                   "SELECT kind, namespace, name, rev, object FROM object WHERE rev <= ?1 UNION ALL"
+                   " SELECT kind, namespace, name, previous_rev, previous FROM change"
+                   " WHERE rev > ?1 AND previous IS NOT NULL AND previous_rev <= ?1 ORDER BY 1, 2, 3",
+                   &stmt, err) != 0)
         return -1;
     st_bind(stmt, "i", (int64_t)query->since);
     return each_row(db, stmt, object_of, query->on_row, query->data, err);
@@ -249,16 +259,18 @@ static int query_revisions(sqlite3 *db, struct query *query, struct err *err)
     strbuf_adds(&sql, "WITH picked AS (SELECT c.rev AS rev, min(c.seq) AS seq FROM change c"
                       " WHERE c.rev > ?1 AND c.rev < ?2 AND c.is_status = 0");
     add_filter(&sql, query->filter);
-    strbuf_adds(&sql, " GROUP BY c.rev ORDER BY c.rev DESC LIMIT ?3) SELECT " CHANGE_COLUMNS ", r.num_changes"
-                      " FROM picked p JOIN change c ON c.rev = p.rev AND c.seq = p.seq JOIN revision r ON r.rev = p.rev"
-                      " ORDER BY p.rev DESC");
+    strbuf_adds(
+        &sql,
+        " GROUP BY c.rev ORDER BY c.rev DESC LIMIT ?3) SELECT " CHANGE_COLUMNS ", r.num_changes"
+        " FROM picked p JOIN change c ON c.rev = p.rev AND c.seq = p.seq JOIN revision r ON r.rev = p.rev"
+        " ORDER BY p.rev DESC");
     if (prepare_filtered(db, &sql, query, &stmt, err) != 0)
         return -1;
     return each_row(db, stmt, revision_of, query->on_row, query->data, err);
 }
 
-static int run_query(struct ctl_store *store, int (*run)(sqlite3 *, struct query *, struct err *), struct query *query,
-                     struct err *err)
+static int run_query(struct ctl_store *store, int (*run)(sqlite3 *, struct query *, struct err *),
+                     struct query *query, struct err *err)
 {
     struct st_reader *reader = st_reader_get(store, err);
     if (reader == NULL)
@@ -270,7 +282,8 @@ static int run_query(struct ctl_store *store, int (*run)(sqlite3 *, struct query
 
 /* ---------- the interface ---------- */
 
-int ctl_store_read_all(struct ctl_store *store, ctl_change_cb on_object, void *data, uint64_t *ret_rev, struct err *err)
+int ctl_store_read_all(struct ctl_store *store, ctl_change_cb on_object, void *data, uint64_t *ret_rev,
+                       struct err *err)
 {
     struct query query = {.on_row = on_object, .data = data};
     if (run_query(store, query_all, &query, err) != 0)
@@ -279,23 +292,30 @@ int ctl_store_read_all(struct ctl_store *store, ctl_change_cb on_object, void *d
     return 0;
 }
 
-int ctl_store_read_changes(struct ctl_store *store, uint64_t since, uint64_t upto, const struct ctl_key *filter, size_t limit,
-                           ctl_change_cb on_change, void *data, struct err *err)
+int ctl_store_read_changes(struct ctl_store *store, uint64_t since, uint64_t upto,
+                           const struct ctl_key *filter, size_t limit, ctl_change_cb on_change, void *data,
+                           struct err *err)
 {
-    struct query query = {.since = since, .upto = upto, .filter = filter, .limit = limit, .on_row = on_change, .data = data};
+    struct query query = {
+        .since = since, .upto = upto, .filter = filter, .limit = limit, .on_row = on_change, .data = data};
     return run_query(store, query_changes, &query, err);
 }
 
-int ctl_store_read_at(struct ctl_store *store, uint64_t rev, ctl_change_cb on_object, void *data, struct err *err)
+int ctl_store_read_at(struct ctl_store *store, uint64_t rev, ctl_change_cb on_object, void *data,
+                      struct err *err)
 {
     struct query query = {.since = rev, .on_row = on_object, .data = data};
     return run_query(store, query_at, &query, err);
 }
 
-int ctl_store_read_revisions(struct ctl_store *store, uint64_t before, size_t limit, const struct ctl_key *filter,
-                             ctl_change_cb on_revision, void *data, struct err *err)
+int ctl_store_read_revisions(struct ctl_store *store, uint64_t before, size_t limit,
+                             const struct ctl_key *filter, ctl_change_cb on_revision, void *data,
+                             struct err *err)
 {
-    struct query query = {.upto = before != 0 ? before : INT64_MAX, .filter = filter, .limit = limit,
-                          .on_row = on_revision, .data = data};
+    struct query query = {.upto = before != 0 ? before : INT64_MAX,
+                          .filter = filter,
+                          .limit = limit,
+                          .on_row = on_revision,
+                          .data = data};
     return run_query(store, query_revisions, &query, err);
 }

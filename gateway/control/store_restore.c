@@ -1,9 +1,10 @@
 /* Restore: a checked copy of the backup takes the database's place, with a new epoch.
  *
- * The new epoch tells every node and watcher that this is another history, whatever its revision numbers say. What was
- * there before is kept in backups/, log included: a restore over the wrong file can be undone. The last rename puts the
- * copy in place. A crash just before it leaves the old database without its log, hence with its last commits in
- * backups/ only; the other order could leave the new database with the old log, which would destroy it. */
+ * The new epoch tells every node and watcher that this is another history, whatever its revision numbers say.
+ * What was there before is kept in backups/, log included: a restore over the wrong file can be undone. The
+ * last rename puts the copy in place. A crash just before it leaves the old database without its log, hence
+ * with its last commits in backups/ only; the other order could leave the new database with the old log,
+ * which would destroy it. */
 #include "gateway/control/store_private.h"
 
 #include "core/base/clock.h"
@@ -46,7 +47,8 @@ static int move_if_there(const char *from, const char *to, struct err *err)
     return err_errno(err, "rename '%s' to '%s'", from, to);
 }
 
-/* Keeps the old database under another name too, and takes its log away: the new database must never meet it. */
+/* Keeps the old database under another name too, and takes its log away: the new database must never meet it.
+ */
 static int set_aside(const char *path, struct err *err)
 {
     if (access(path, F_OK) != 0)

@@ -1,7 +1,7 @@
 /* SQLite at arm's length: connections, their pragmas, statements, and errors in our words.
  *
- * Every pragma is read back: SQLite ignores what it does not know, and a database that is silently not in WAL mode, or
- * not synced at commit, would break promises that nothing else checks. */
+ * Every pragma is read back: SQLite ignores what it does not know, and a database that is silently not in WAL
+ * mode, or not synced at commit, would break promises that nothing else checks. */
 #include "gateway/control/store_private.h"
 
 #include <errno.h>
@@ -46,7 +46,8 @@ static bool is_disk_full(sqlite3 *db, int extended)
     if ((extended & 0xff) == SQLITE_FULL)
         return true;
     /* A failed fsync is never "try again", whatever its errno: pages may be lost already. */
-    if ((extended & 0xff) != SQLITE_IOERR || extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC)
+    if ((extended & 0xff) != SQLITE_IOERR || extended == SQLITE_IOERR_FSYNC ||
+        extended == SQLITE_IOERR_DIR_FSYNC)
         return false;
     int system = sqlite3_system_errno(db);
     return system == ENOSPC || system == EDQUOT;
@@ -94,7 +95,8 @@ int st_err(sqlite3 *db, struct err *err, const char *what)
     int extended = sqlite3_extended_errcode(db), system = sqlite3_system_errno(db);
     bool has_errno = (extended & 0xff) == SQLITE_IOERR || (extended & 0xff) == SQLITE_CANTOPEN;
     if (has_errno && system != 0)
-        return err_set(err, st_err_code(db), "%s: %s (%s; sqlite %d)", what, explain(db), strerror(system), extended);
+        return err_set(err, st_err_code(db), "%s: %s (%s; sqlite %d)", what, explain(db), strerror(system),
+                       extended);
     return err_set(err, st_err_code(db), "%s: %s (sqlite %d)", what, explain(db), extended);
 }
 
@@ -159,7 +161,8 @@ static int apply_pragmas(sqlite3 *db, const struct pragma *pragmas, size_t num, 
         if (st_query_int(db, pragmas[i].get, &value, err) != 0)
             return -1;
         if (value != pragmas[i].expected)
-            return err_set(err, ERR_INTERNAL, "%s did not take: it reads %lld", pragmas[i].set, (long long)value);
+            return err_set(err, ERR_INTERNAL, "%s did not take: it reads %lld", pragmas[i].set,
+                           (long long)value);
     }
     return 0;
 }
@@ -235,8 +238,8 @@ void st_bind(sqlite3_stmt *stmt, const char *format, ...)
     va_start(args, format);
     for (int at = 1; format[at - 1] != '\0'; ++at) {
         char kind = format[at - 1];
-        /* Binding fails on misuse and beyond SQLite's length limit only; callers bound what they bind. The step after
-         * it would then see a NULL, which no column of ours that matters accepts. */
+        /* Binding fails on misuse and beyond SQLite's length limit only; callers bound what they bind. The
+         * step after it would then see a NULL, which no column of ours that matters accepts. */
         if (kind == 'i')
             (void)sqlite3_bind_int64(stmt, at, va_arg(args, int64_t));
         else

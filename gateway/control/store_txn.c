@@ -1,7 +1,9 @@
-/* One transaction of a caller, inside the open commit group: a savepoint, so that its failure costs the others nothing.
+/* One transaction of a caller, inside the open commit group: a savepoint, so that its failure costs the
+ * others nothing.
  *
- * What can go wrong by the caller's doing (a conflict, something too large) rolls the savepoint back. What goes wrong
- * in SQLite or below it ends the group: after an I/O error SQLite may have rolled back everything already. */
+ * What can go wrong by the caller's doing (a conflict, something too large) rolls the savepoint back. What
+ * goes wrong in SQLite or below it ends the group: after an I/O error SQLite may have rolled back everything
+ * already. */
 #include "gateway/control/store_private.h"
 
 #include "core/base/clock.h"
@@ -47,9 +49,9 @@ static int fail_write(struct run *run, size_t index, uint64_t found, enum err_co
     struct slice plural = key->kind;
     if (slash != NULL)
         plural = slice_make(slash + 1, (size_t)(key->kind.base + key->kind.len - slash) - 1);
-    return err_set(&run->txn->err, code, "%.*s \"%.*s%s%.*s\" %s", (int)plural.len, plural.base, (int)key->ns.len,
-                   key->ns.base != NULL ? key->ns.base : "", key->ns.len != 0 ? "/" : "", (int)key->name.len,
-                   key->name.base, why);
+    return err_set(&run->txn->err, code, "%.*s \"%.*s%s%.*s\" %s", (int)plural.len, plural.base,
+                   (int)key->ns.len, key->ns.base != NULL ? key->ns.base : "", key->ns.len != 0 ? "/" : "",
+                   (int)key->name.len, key->name.base, why);
 }
 
 /* What is there now: rev 0 when nothing. The text is the arena's. */
@@ -89,8 +91,8 @@ static int check_expectations(struct run *run, size_t index, uint64_t found)
         return 1;
     }
     if (write->expect_rev != 0 && write->expect_rev != found) {
-        snprintf(why, sizeof(why), "has been changed: it is at revision %llu, not %llu", (unsigned long long)found,
-                 (unsigned long long)write->expect_rev);
+        snprintf(why, sizeof(why), "has been changed: it is at revision %llu, not %llu",
+                 (unsigned long long)found, (unsigned long long)write->expect_rev);
         fail_write(run, index, found, ERR_CONFLICT, why);
         return 1;
     }
@@ -112,8 +114,9 @@ static int change_object(struct run *run, const struct ctl_write *write)
 static int log_change(struct run *run, const struct ctl_change *row)
 {
     sqlite3_stmt *stmt = run->store->stmts[ST_CHANGE_ADD];
-    st_bind(stmt, "iiiitttitn", (int64_t)row->rev, (int64_t)row->seq, (int64_t)row->op, (int64_t)row->is_status,
-            row->key.kind, row->key.ns, row->key.name, (int64_t)row->previous_rev, row->object, row->previous);
+    st_bind(stmt, "iiiitttitn", (int64_t)row->rev, (int64_t)row->seq, (int64_t)row->op,
+            (int64_t)row->is_status, row->key.kind, row->key.ns, row->key.name, (int64_t)row->previous_rev,
+            row->object, row->previous);
     return st_run(stmt, &run->txn->err, "write the change log");
 }
 
@@ -135,9 +138,18 @@ static int run_write(struct run *run, size_t index)
         return refused;
     struct ctl_change *row = add_row(&run->store->group);
     *row = (struct ctl_change){
-        .rev = run->rev, .seq = run->seq++, .at_us = txn->at_us, .op = write->op, .key = write->key,
-        .object = write->op == CTL_PUT ? write->object : before, .previous = before, .previous_rev = found,
-        .is_status = write->is_status, .actor = txn->actor, .origin = txn->origin, .message = txn->message,
+        .rev = run->rev,
+        .seq = run->seq++,
+        .at_us = txn->at_us,
+        .op = write->op,
+        .key = write->key,
+        .object = write->op == CTL_PUT ? write->object : before,
+        .previous = before,
+        .previous_rev = found,
+        .is_status = write->is_status,
+        .actor = txn->actor,
+        .origin = txn->origin,
+        .message = txn->message,
         .request_id = txn->request_id,
     };
     return change_object(run, write) != 0 || log_change(run, row) != 0 ? -1 : 0;
@@ -149,8 +161,8 @@ static int add_revision(struct run *run, size_t num_changes, bool is_status)
 {
     const struct ctl_txn *txn = run->txn;
     sqlite3_stmt *stmt = run->store->stmts[ST_REVISION_ADD];
-    st_bind(stmt, "iiiitttt", (int64_t)run->rev, txn->at_us, (int64_t)num_changes, (int64_t)is_status, txn->actor,
-            txn->origin, txn->message, txn->request_id);
+    st_bind(stmt, "iiiitttt", (int64_t)run->rev, txn->at_us, (int64_t)num_changes, (int64_t)is_status,
+            txn->actor, txn->origin, txn->message, txn->request_id);
     return st_run(stmt, &run->txn->err, "write the revision");
 }
 
@@ -214,14 +226,16 @@ static int run_checked(struct run *run)
     struct ctl_txn *txn = run->txn;
     uint64_t head = run->store->next_head;
     if (txn->num_writes > ST_WRITES_MAX) {
-        err_set(&txn->err, ERR_TOO_LARGE, "%zu writes in one transaction; %d are the limit", txn->num_writes, ST_WRITES_MAX);
+        err_set(&txn->err, ERR_TOO_LARGE, "%zu writes in one transaction; %d are the limit", txn->num_writes,
+                ST_WRITES_MAX);
         return 1;
     }
     int replay = find_replay(run);
     if (replay != 0)
         return replay > 0 ? 0 : -1;
     if (txn->expect_head != 0 && txn->expect_head != head) {
-        err_set(&txn->err, ERR_CONFLICT, "the configuration has been changed: it is at revision %llu, not %llu",
+        err_set(&txn->err, ERR_CONFLICT,
+                "the configuration has been changed: it is at revision %llu, not %llu",
                 (unsigned long long)head, (unsigned long long)txn->expect_head);
         return 1;
     }

@@ -1,14 +1,14 @@
 /* The writer thread: commit groups, then whatever else only the writing connection may do.
  *
- * A turn: take what waits (at most 64 operations or 2 ms of work), run each in a savepoint of one transaction, commit,
- * then tell the world: rows first, answers after. There is no waiting for a group to fill: while one is being synced
- * the next gathers by itself. Backup and compaction go in small steps between groups; the log is checkpointed here and
- * nowhere else; without work for a second it is truncated.
+ * A turn: take what waits (at most 64 operations or 2 ms of work), run each in a savepoint of one
+ * transaction, commit, then tell the world: rows first, answers after. There is no waiting for a group to
+ * fill: while one is being synced the next gathers by itself. Backup and compaction go in small steps between
+ * groups; the log is checkpointed here and nowhere else; without work for a second it is truncated.
  *
- * Failures: what fails in SQLite or the file system fails the whole group, whose members are told so. A full disk is
- * tried again with the next group. A failed fsync, damage, a database file that is gone, or three I/O errors in a row
- * make the store read-only until restart: after a failed fsync nobody knows what the disk holds, and a process that
- * goes on could acknowledge what is lost. */
+ * Failures: what fails in SQLite or the file system fails the whole group, whose members are told so. A full
+ * disk is tried again with the next group. A failed fsync, damage, a database file that is gone, or three I/O
+ * errors in a row make the store read-only until restart: after a failed fsync nobody knows what the disk
+ * holds, and a process that goes on could acknowledge what is lost. */
 #include "gateway/control/store_private.h"
 
 #include "core/base/clock.h"
@@ -154,7 +154,8 @@ static int run_op(struct ctl_store *store, struct st_op *op)
 {
     bool is_fatal = false;
     struct err *err = op->kind == ST_TXN ? &op->txn->err : &op->err;
-    int result = op->kind == ST_TXN ? st_txn_run(store, op->txn, &is_fatal) : st_blob_run(store, op, &is_fatal);
+    int result =
+        op->kind == ST_TXN ? st_txn_run(store, op->txn, &is_fatal) : st_blob_run(store, op, &is_fatal);
     if (result == 0 || !is_fatal)
         return 0;
     st_note_failure(store, err);
@@ -226,7 +227,8 @@ static void count_dropped(struct ctl_store *store, uint64_t dropped)
 static int append_audits(struct ctl_store *store, struct list *taken, uint64_t dropped, struct err *err)
 {
     int result = 0;
-    LIST_FOR(op, taken, struct st_op, link) {
+    LIST_FOR(op, taken, struct st_op, link)
+    {
         if ((result = st_audit_append(store, &op->audit, err)) != 0)
             break;
     }
@@ -239,7 +241,8 @@ static int append_audits(struct ctl_store *store, struct list *taken, uint64_t d
 
 static void free_audits(struct ctl_store *store, struct list *taken, uint64_t dropped, bool is_written)
 {
-    LIST_FOR_SAFE(op, taken, struct st_op, link) {
+    LIST_FOR_SAFE(op, taken, struct st_op, link)
+    {
         dropped += !is_written;
         free(op);
     }
@@ -252,7 +255,8 @@ static void answer(struct ctl_store *store, const struct err *failure)
 {
     if (failure == NULL && store->group.num != 0 && store->config.on_commit != NULL)
         store->config.on_commit(store->config.data, store->group.changes, store->group.num);
-    LIST_FOR_SAFE(op, &store->group_ops, struct st_op, link) {
+    LIST_FOR_SAFE(op, &store->group_ops, struct st_op, link)
+    {
         list_remove(&op->link);
         if (failure != NULL)
             fail(op, failure);
@@ -287,7 +291,8 @@ static void run_group(struct ctl_store *store)
     struct err err = ERR_INIT;
     struct list audits;
     uint64_t dropped = take_audits(store, &audits);
-    bool has_begun = !store->is_read_only && check_file_is_there(store, &err) == 0 && st_begin(store, &err) == 0;
+    bool has_begun =
+        !store->is_read_only && check_file_is_there(store, &err) == 0 && st_begin(store, &err) == 0;
     int result = has_begun ? run_transaction(store, &audits, dropped, &err) : -1;
     free_audits(store, &audits, dropped, result == 0);
     answer(store, result == 0 ? NULL : &err);
@@ -352,7 +357,8 @@ static bool has_steps(const struct ctl_store *store)
            (clock_mono_us() >= store->next_compact_us && !store->is_read_only);
 }
 
-/* Waits for work; false when the store is stopping and nothing waits. `ret_idle`: a second went by without any. */
+/* Waits for work; false when the store is stopping and nothing waits. `ret_idle`: a second went by without
+ * any. */
 static bool wait_for_work(struct ctl_store *store, bool *ret_idle)
 {
     struct timespec until;
@@ -361,7 +367,8 @@ static bool wait_for_work(struct ctl_store *store, bool *ret_idle)
     until.tv_sec += (time_t)(wait_ms / 1000);
     *ret_idle = false;
     pthread_mutex_lock(&store->mutex);
-    while (!*ret_idle && store->queue_len == 0 && store->audit_queue_len == 0 && !store->is_stopping && !has_steps(store))
+    while (!*ret_idle && store->queue_len == 0 && store->audit_queue_len == 0 && !store->is_stopping &&
+           !has_steps(store))
         *ret_idle = pthread_cond_timedwait(&store->has_work, &store->mutex, &until) != 0;
     bool goes_on = !store->is_stopping || store->queue_len != 0 || store->audit_queue_len != 0;
     pthread_mutex_unlock(&store->mutex);

@@ -1,9 +1,10 @@
 /* Watches: a cursor into the ring of recent changes.
  *
- * Phases: `since` 0 first walks the objects that are there, in order, by the key of the last one given (no copy of the
- * list is kept); a `since` below the ring first has a job read the change log up to the head of now; both then go on at
- * the cursor. A watch that has seen everything is armed: the next change of its kind sets the cursor and calls it, so
- * other kinds' changes may pass it by. A cursor that the ring has overtaken ends the watch. */
+ * Phases: `since` 0 first walks the objects that are there, in order, by the key of the last one given (no
+ * copy of the list is kept); a `since` below the ring first has a job read the change log up to the head of
+ * now; both then go on at the cursor. A watch that has seen everything is armed: the next change of its kind
+ * sets the cursor and calls it, so other kinds' changes may pass it by. A cursor that the ring has overtaken
+ * ends the watch. */
 #include "gateway/control/cache_private.h"
 
 enum phase { PHASE_PRESENT, PHASE_LOG_WAITS, PHASE_LOG, PHASE_RING };
@@ -14,23 +15,23 @@ struct logged {
 };
 
 struct ctl_watch {
-    struct list link;           /* in kind->watches */
-    struct list resuming_link;  /* in cache->resuming while the job runs */
+    struct list link; /* in kind->watches */
+    struct list resuming_link; /* in cache->resuming while the job runs */
     struct ctl_cache *cache;
     struct cache_kind *kind;
-    struct arena *arena;        /* of the filter */
+    struct arena *arena; /* of the filter */
     struct ctl_filter filter;
     void (*on_ready)(struct ctl_watch *watch, void *data);
     void *data;
     struct net_post post;
     enum phase phase;
     bool is_armed;
-    uint64_t cursor;            /* next index of the ring */
-    uint64_t rev;               /* of the last event given, or since */
-    struct ctl_object *held;    /* owned: the object of the last event */
-    struct err err;             /* why it is over */
+    uint64_t cursor; /* next index of the ring */
+    uint64_t rev; /* of the last event given, or since */
+    struct ctl_object *held; /* owned: the object of the last event */
+    struct err err; /* why it is over */
 
-    struct net_job job;         /* reads the log */
+    struct net_job job; /* reads the log */
     uint64_t log_since, log_upto;
     struct err log_err;
     struct logged *log;
@@ -150,7 +151,8 @@ static void on_post(struct net_post *post)
 
 void cache_wake(struct ctl_cache *cache, struct cache_kind *kind)
 {
-    LIST_FOR(watch, &kind->watches, struct ctl_watch, link) {
+    LIST_FOR(watch, &kind->watches, struct ctl_watch, link)
+    {
         if (!watch->is_armed)
             continue;
         watch->is_armed = false;
@@ -199,8 +201,8 @@ static void read_log(struct net_job *job)
 {
     struct ctl_watch *watch = CONTAINER_OF(job, struct ctl_watch, job);
     struct ctl_key filter = {watch->filter.kind, watch->filter.ns, SLICE("")};
-    if (ctl_store_read_changes(watch->cache->store, watch->log_since, watch->log_upto, &filter, 0, add_logged, watch,
-                               &watch->log_err) == 0 &&
+    if (ctl_store_read_changes(watch->cache->store, watch->log_since, watch->log_upto, &filter, 0, add_logged,
+                               watch, &watch->log_err) == 0 &&
         watch->num_log > CACHE_RESUME_MAX)
         err_set(&watch->log_err, ERR_GONE, "more than %d changes since: list again", CACHE_RESUME_MAX);
 }
@@ -209,7 +211,7 @@ static void update_needed(struct ctl_cache *cache)
 {
     uint64_t needed = UINT64_MAX;
     LIST_FOR(watch, &cache->resuming, struct ctl_watch, resuming_link)
-        needed = MIN(needed, watch->log_since);
+    needed = MIN(needed, watch->log_since);
     cache->min_needed = needed;
 }
 
@@ -271,7 +273,8 @@ static uint64_t ring_after(const struct ctl_cache *cache, uint64_t rev)
     return low;
 }
 
-/* A revision with several selected changes is given again: the watcher may have seen only the first of them. */
+/* A revision with several selected changes is given again: the watcher may have seen only the first of them.
+ */
 static uint64_t ring_resume(const struct ctl_watch *watch, uint64_t since)
 {
     uint64_t from = ring_after(watch->cache, since - 1), to = ring_after(watch->cache, since);
@@ -288,7 +291,8 @@ static void start_log(struct ctl_watch *watch, uint64_t since)
     struct ctl_cache *cache = watch->cache;
     watch->phase = PHASE_LOG_WAITS;
     watch->cursor = cache->ring_end;
-    watch->log_since = MAX(since - 1, ctl_store_compacted(cache->store)); /* `since` itself again, while it is there */
+    watch->log_since =
+        MAX(since - 1, ctl_store_compacted(cache->store)); /* `since` itself again, while it is there */
     watch->log_upto = cache->rev;
     watch->job = (struct net_job){.run = read_log, .done = on_log_read, .drop = on_log_dropped};
     list_push(&cache->resuming, &watch->resuming_link);
@@ -308,12 +312,13 @@ static void start(struct ctl_watch *watch, uint64_t since)
 }
 
 struct ctl_watch *ctl_watch_start(struct ctl_cache *cache, const struct ctl_filter *filter, uint64_t since,
-                                  void (*on_ready)(struct ctl_watch *watch, void *data), void *data, struct err *err)
+                                  void (*on_ready)(struct ctl_watch *watch, void *data), void *data,
+                                  struct err *err)
 {
     uint64_t compacted = ctl_store_compacted(cache->store);
     if (since > cache->rev) {
-        err_set(err, ERR_TIMEOUT, "Too large resource version: %llu, current: %llu", (unsigned long long)since,
-                (unsigned long long)cache->rev);
+        err_set(err, ERR_TIMEOUT, "Too large resource version: %llu, current: %llu",
+                (unsigned long long)since, (unsigned long long)cache->rev);
         return NULL;
     }
     if (since != 0 && since < compacted) {
@@ -324,9 +329,10 @@ struct ctl_watch *ctl_watch_start(struct ctl_cache *cache, const struct ctl_filt
     struct ctl_watch *watch = xcalloc(1, sizeof(*watch));
     watch->cache = cache;
     watch->arena = arena_new(512);
-    watch->filter = (struct ctl_filter){arena_slice(watch->arena, filter->kind), arena_slice(watch->arena, filter->ns),
-                                        ctl_selector_copy(watch->arena, &filter->labels),
-                                        ctl_field_selector_copy(watch->arena, &filter->fields)};
+    watch->filter =
+        (struct ctl_filter){arena_slice(watch->arena, filter->kind), arena_slice(watch->arena, filter->ns),
+                            ctl_selector_copy(watch->arena, &filter->labels),
+                            ctl_field_selector_copy(watch->arena, &filter->fields)};
     watch->kind = cache_kind_of(cache, filter->kind);
     watch->on_ready = on_ready;
     watch->data = data;

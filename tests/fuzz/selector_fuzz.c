@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         strbuf_clear(&out);
     }
     if (ctl_field_selector_parse(arena, text, &fields, NULL) == 0)
-        (void)ctl_field_selector_matches(&fields, SLICE("default"), SLICE("web")); /* only that it reads its own */
+        (void)ctl_field_selector_matches(&fields, SLICE("default"),
+                                         SLICE("web")); /* only that it reads its own */
     arena_free(arena);
     return 0;
 }

@@ -93,7 +93,8 @@ static int name_index(const char *path)
     return vfs.num_names++;
 }
 
-static void note_step(enum step_kind kind, int file, size_t at, const void *bytes, size_t len, bool is_folder_too)
+static void note_step(enum step_kind kind, int file, size_t at, const void *bytes, size_t len,
+                      bool is_folder_too)
 {
     pthread_mutex_lock(&vfs.mutex);
     if (vfs.is_recording && file >= 0) {
@@ -200,7 +201,8 @@ static size_t synced_upto(int file, size_t upto)
         is_folder_synced = is_folder_synced || (step->kind == STEP_SYNC && step->is_folder_too);
         if (step->file != file)
             continue;
-        if (step->kind == STEP_SYNC || step->kind == STEP_DELETE_SYNCED || (step->kind == STEP_DELETE && is_folder_synced))
+        if (step->kind == STEP_SYNC || step->kind == STEP_DELETE_SYNCED ||
+            (step->kind == STEP_DELETE && is_folder_synced))
             return i + 1;
     }
     return 0;
@@ -260,7 +262,8 @@ static int on_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int6
 {
     /* A full disk takes what fits: half of it. */
     if (strikes(FAULT_DISK_FULL)) {
-        (void)real(file)->pMethods->xWrite(real(file), bytes, len / 2, at); /* the fault is what is reported */
+        (void)real(file)->pMethods->xWrite(real(file), bytes, len / 2,
+                                           at); /* the fault is what is reported */
         return SQLITE_FULL;
     }
     if (strikes(FAULT_WRITE))
@@ -331,10 +334,23 @@ static int on_shm_unmap(sqlite3_file *file, int is_delete)
 }
 
 static const sqlite3_io_methods methods = {
-    .iVersion = 2, .xClose = on_close, .xRead = on_read, .xWrite = on_write, .xTruncate = on_truncate, .xSync = on_sync,
-    .xFileSize = on_size, .xLock = on_lock, .xUnlock = on_unlock, .xCheckReservedLock = on_check_lock,
-    .xFileControl = on_control, .xSectorSize = on_sector_size, .xDeviceCharacteristics = on_characteristics,
-    .xShmMap = on_shm_map, .xShmLock = on_shm_lock, .xShmBarrier = on_shm_barrier, .xShmUnmap = on_shm_unmap,
+    .iVersion = 2,
+    .xClose = on_close,
+    .xRead = on_read,
+    .xWrite = on_write,
+    .xTruncate = on_truncate,
+    .xSync = on_sync,
+    .xFileSize = on_size,
+    .xLock = on_lock,
+    .xUnlock = on_unlock,
+    .xCheckReservedLock = on_check_lock,
+    .xFileControl = on_control,
+    .xSectorSize = on_sector_size,
+    .xDeviceCharacteristics = on_characteristics,
+    .xShmMap = on_shm_map,
+    .xShmLock = on_shm_lock,
+    .xShmBarrier = on_shm_barrier,
+    .xShmUnmap = on_shm_unmap,
 };
 
 static int on_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int flags, int *ret_flags)
@@ -345,7 +361,8 @@ static int on_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int 
     pthread_mutex_lock(&vfs.mutex);
     shim->name = vfs.is_recording ? name_index(path) : -1;
     pthread_mutex_unlock(&vfs.mutex);
-    shim->is_new_journal = (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0 && access(path, F_OK) != 0;
+    shim->is_new_journal =
+        (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0 && access(path, F_OK) != 0;
     int result = below->xOpen(below, path, shim->real, flags, ret_flags);
     shim->base.pMethods = shim->real->pMethods != NULL ? &methods : NULL;
     return result;
@@ -368,7 +385,8 @@ void fault_vfs_install(void)
     if (shim.zName != NULL)
         return;
     sqlite3_vfs *below = sqlite3_vfs_find(NULL);
-    shim = *below; /* what is not replaced takes the pointer of the shim, and looks at pAppData only through ours */
+    shim = *below; /* what is not replaced takes the pointer of the shim, and looks at pAppData only through
+                      ours */
     shim.zName = "fault";
     shim.szOsFile = (int)sizeof(struct shim_file) + below->szOsFile;
     shim.pAppData = below;

@@ -24,8 +24,12 @@ static void open_all(void)
 {
     struct err err = ERR_INIT;
     cache = ctl_cache_new(worker, RING);
-    struct ctl_store_config config = {.path = path, .on_commit = ctl_cache_on_commit, .keep_days = 1, .keep_revisions = 4,
-                                      .min_needed_rev = ctl_cache_min_needed_rev, .data = cache};
+    struct ctl_store_config config = {.path = path,
+                                      .on_commit = ctl_cache_on_commit,
+                                      .keep_days = 1,
+                                      .keep_revisions = 4,
+                                      .min_needed_rev = ctl_cache_min_needed_rev,
+                                      .data = cache};
     store = ctl_store_open(&config, &err);
     if (store == NULL || ctl_cache_load(cache, store, &err) != 0)
         fail_msg("%s", err.text);
@@ -60,8 +64,9 @@ static int teardown(void **state)
 
 static const char *object_text(const char *name, const char *labels, int n)
 {
-    return arena_printf(arena, "{\"kind\":\"HTTPRoute\",\"metadata\":{\"name\":\"%s\",\"labels\":{%s}},\"spec\":{\"n\":%d}}",
-                        name, labels, n);
+    return arena_printf(
+        arena, "{\"kind\":\"HTTPRoute\",\"metadata\":{\"name\":\"%s\",\"labels\":{%s}},\"spec\":{\"n\":%d}}",
+        name, labels, n);
 }
 
 /* Commits, and lets the cache see it. */
@@ -101,7 +106,8 @@ static void the_revision_is_put_into_metadata(void **state)
         {"{\"metadata\":{}}", "{\"metadata\":{\"resourceVersion\":\"7\"}}"},
         {"{\"metadata\" : { } }", "{\"metadata\" : {\"resourceVersion\":\"7\" } }"},
         {"{\"x\":{\"metadata\":{}},\"s\":\"\\\"metadata\\\":{\",\"metadata\":{\"n\":1}}",
-         "{\"x\":{\"metadata\":{}},\"s\":\"\\\"metadata\\\":{\",\"metadata\":{\"resourceVersion\":\"7\",\"n\":1}}"},
+         "{\"x\":{\"metadata\":{}},\"s\":\"\\\"metadata\\\":{\",\"metadata\":{\"resourceVersion\":\"7\","
+         "\"n\":1}}"},
         {"{\"a\":\"metadata\",\"b\":[\"metadata\"]}", "{\"a\":\"metadata\",\"b\":[\"metadata\"]}"},
         {"{\"metadata\":null}", "{\"metadata\":null}"},
         {"{}", "{}"},
@@ -121,9 +127,12 @@ static void the_revision_is_put_into_metadata(void **state)
 static void an_object_knows_what_lists_need(void **state)
 {
     struct ctl_key key = key_of_name("a");
-    struct ctl_object *object = ctl_object_new(&key, 3, SLICE(
-        "{\"metadata\":{\"uid\":\"u-1\",\"generation\":4,\"deletionTimestamp\":\"x\",\"labels\":{\"b\":\"2\",\"a\":\"1\"}}}"));
-    assert_true(slice_is(object->key.name, "a") && slice_is(object->key.ns, "shop") && slice_is(object->key.kind, ROUTES));
+    struct ctl_object *object =
+        ctl_object_new(&key, 3,
+                       SLICE("{\"metadata\":{\"uid\":\"u-1\",\"generation\":4,\"deletionTimestamp\":\"x\","
+                             "\"labels\":{\"b\":\"2\",\"a\":\"1\"}}}"));
+    assert_true(slice_is(object->key.name, "a") && slice_is(object->key.ns, "shop") &&
+                slice_is(object->key.kind, ROUTES));
     assert_true(slice_is(object->uid, "u-1"));
     assert_int_equal(object->generation, 4);
     assert_true(object->is_deleting);
@@ -166,7 +175,8 @@ static void changes_read_at_the_start_are_not_applied_twice(void **state)
     struct ctl_cache *late = ctl_cache_new(worker, RING);
     assert_int_equal(ctl_cache_load(late, store, NULL), 0);
     struct ctl_key key = key_of_name("a");
-    struct ctl_change change = {.rev = 1, .op = CTL_PUT, .key = key, .object = slice_of(object_text("a", "", 1))};
+    struct ctl_change change = {
+        .rev = 1, .op = CTL_PUT, .key = key, .object = slice_of(object_text("a", "", 1))};
     ctl_cache_on_commit(late, &change, 1);
     struct ctl_change next = {.rev = 2, .op = CTL_DELETE, .key = key, .object = change.object};
     ctl_cache_on_commit(late, &next, 1);
@@ -179,8 +189,9 @@ static void changes_read_at_the_start_are_not_applied_twice(void **state)
 static void on_changes(struct ctl_listener *listener, const struct ctl_applied *changes, size_t num)
 {
     for (size_t i = 0; i < num; ++i)
-        strbuf_addf(&told, "%llu:%s%s%s ", (unsigned long long)changes[i].rev, changes[i].before != NULL ? "-" : "",
-                    changes[i].after != NULL ? "+" : "", changes[i].is_status ? "s" : "");
+        strbuf_addf(&told, "%llu:%s%s%s ", (unsigned long long)changes[i].rev,
+                    changes[i].before != NULL ? "-" : "", changes[i].after != NULL ? "+" : "",
+                    changes[i].is_status ? "s" : "");
 }
 
 static void listeners_hear_each_change(void **state)
@@ -202,7 +213,8 @@ static void listeners_hear_each_change(void **state)
 
 static void a_view_stays_as_it_was(void **state)
 {
-    struct ctl_write service = {.op = CTL_PUT, .key = {SLICE("/services"), SLICE("x"), SLICE("s")}, .object = SLICE("{}")};
+    struct ctl_write service = {
+        .op = CTL_PUT, .key = {SLICE("/services"), SLICE("x"), SLICE("s")}, .object = SLICE("{}")};
     put_labelled("b", "", 1);
     write_all(store, &service, 1, NULL);
     put_labelled("a", "", 1);
@@ -225,7 +237,8 @@ static void a_view_stays_as_it_was(void **state)
 
 /* ---------- lists ---------- */
 
-static const char *list(const struct ctl_filter *filter, size_t limit, struct slice *token, struct ctl_list *ret)
+static const char *list(const struct ctl_filter *filter, size_t limit, struct slice *token,
+                        struct ctl_list *ret)
 {
     struct strbuf out = STRBUF_INIT;
     struct err err = ERR_INIT;
@@ -324,7 +337,8 @@ static void foreign_tokens_are_refused(void **state)
         assert_int_equal(ctl_cache_list(cache, &every, 1, slice_of(tokens[i]), arena, &page, &err), -1);
         assert_int_equal(err.code, ERR_BAD_REQUEST);
     }
-    assert_int_equal(ctl_cache_list(cache, &every, 1, SLICE("MSAxIGEgYg"), arena, &page, &err), -1); /* "1 1 a b" */
+    assert_int_equal(ctl_cache_list(cache, &every, 1, SLICE("MSAxIGEgYg"), arena, &page, &err),
+                     -1); /* "1 1 a b" */
     assert_int_equal(err.code, ERR_GONE);
 }
 
@@ -358,8 +372,8 @@ static const char *events(struct ctl_watch *watch)
     struct err err = ERR_INIT;
     int result;
     while ((result = ctl_watch_next(watch, &event, &err)) > 0)
-        strbuf_addf(&out, "%c%.*s@%llu ", types[event.type], (int)event.object->key.name.len, event.object->key.name.base,
-                    (unsigned long long)event.rev);
+        strbuf_addf(&out, "%c%.*s@%llu ", types[event.type], (int)event.object->key.name.len,
+                    event.object->key.name.base, (unsigned long long)event.rev);
     if (result < 0)
         strbuf_addf(&out, "!%u", err_status(err.code));
     const char *text = arena_strdup(arena, out.base != NULL ? out.base : "");
@@ -410,7 +424,8 @@ static void other_kinds_pass_a_quiet_watch_by(void **state)
     for (int i = 0; i < 3 * RING; ++i)
         put_labelled("a", "", i);
     assert_int_equal(num_ready, 0);
-    struct ctl_write service = {.op = CTL_PUT, .key = {SLICE("/services"), SLICE("x"), SLICE("s")}, .object = SLICE("{}")};
+    struct ctl_write service = {
+        .op = CTL_PUT, .key = {SLICE("/services"), SLICE("x"), SLICE("s")}, .object = SLICE("{}")};
     write_all(store, &service, 1, NULL);
     net_worker_turn(worker, 0);
     assert_int_equal(num_ready, 1);

@@ -30,8 +30,9 @@ static struct ctl_selector parse(const char *text)
 
 static void selectors_select_as_kubernetes_does(void **state)
 {
-    static const struct ctl_label labels[] = {
-        {SLICE("app"), SLICE("web")}, {SLICE("empty"), SLICE("")}, {SLICE("example.com/tier"), SLICE("front.1")}};
+    static const struct ctl_label labels[] = {{SLICE("app"), SLICE("web")},
+                                              {SLICE("empty"), SLICE("")},
+                                              {SLICE("example.com/tier"), SLICE("front.1")}};
     static const struct {
         const char *text;
         bool matches;
@@ -87,12 +88,42 @@ static void selectors_select_as_kubernetes_does(void **state)
 static void what_is_no_selector_is_refused(void **state)
 {
     static const struct slice cases[] = {
-        SLICE(","), SLICE("a,"), SLICE(",a"), SLICE("a,,b"), SLICE("="), SLICE("=b"), SLICE("a=b=c"), SLICE("a b"),
-        SLICE("a in"), SLICE("a in ("), SLICE("a in (b"), SLICE("a in b"), SLICE("a in (b c)"), SLICE("a in (b))"),
-        SLICE("a ni (b)"), SLICE("a=!b"), SLICE("a!b"), SLICE("!"), SLICE("!a=b"), SLICE("!!a"), SLICE("a=-b"),
-        SLICE("a=b-"), SLICE("-a"), SLICE("a-"), SLICE("a/b/c"), SLICE("/a"), SLICE("a/"), SLICE("A.com/x"),
-        SLICE("a..b/x"), SLICE("a=b/c"), SLICE("a=\"b\""), SLICE("a\0"), SLICE("a\0=b"), SLICE("a=\xc3\xa9"),
-        SLICE("a>1"), SLICE("a;b"),
+        SLICE(","),
+        SLICE("a,"),
+        SLICE(",a"),
+        SLICE("a,,b"),
+        SLICE("="),
+        SLICE("=b"),
+        SLICE("a=b=c"),
+        SLICE("a b"),
+        SLICE("a in"),
+        SLICE("a in ("),
+        SLICE("a in (b"),
+        SLICE("a in b"),
+        SLICE("a in (b c)"),
+        SLICE("a in (b))"),
+        SLICE("a ni (b)"),
+        SLICE("a=!b"),
+        SLICE("a!b"),
+        SLICE("!"),
+        SLICE("!a=b"),
+        SLICE("!!a"),
+        SLICE("a=-b"),
+        SLICE("a=b-"),
+        SLICE("-a"),
+        SLICE("a-"),
+        SLICE("a/b/c"),
+        SLICE("/a"),
+        SLICE("a/"),
+        SLICE("A.com/x"),
+        SLICE("a..b/x"),
+        SLICE("a=b/c"),
+        SLICE("a=\"b\""),
+        SLICE("a\0"),
+        SLICE("a\0=b"),
+        SLICE("a=\xc3\xa9"),
+        SLICE("a>1"),
+        SLICE("a;b"),
         SLICE("a=0123456789012345678901234567890123456789012345678901234567890123"),
         SLICE("a0123456789012345678901234567890123456789012345678901234567890123"),
     };
@@ -160,7 +191,8 @@ static void fields_select_by_name_and_namespace(void **state)
             fail_msg("'%s': %d", cases[i].text, result);
     }
     struct ctl_field_selector selector;
-    assert_int_equal(ctl_field_selector_parse(arena, SLICE("metadata.name=a\\,b\\=c\\\\"), &selector, NULL), 0);
+    assert_int_equal(ctl_field_selector_parse(arena, SLICE("metadata.name=a\\,b\\=c\\\\"), &selector, NULL),
+                     0);
     assert_true(ctl_field_selector_matches(&selector, SLICE(""), SLICE("a,b=c\\")));
 }
 

@@ -1,4 +1,5 @@
-/* Disks that fail, fill up, lie still or lose power: what was acknowledged stays, the rest is refused in words. */
+/* Disks that fail, fill up, lie still or lose power: what was acknowledged stays, the rest is refused in
+ * words. */
 #include "gateway/control/store_private.h"
 #include "tests/unit/lib/fault_vfs.h"
 #include "tests/unit/lib/store_fixture.h"
@@ -55,7 +56,8 @@ struct outcome {
     unsigned num_acked, num_refused;
 };
 
-static const char *const object = "{\"n\":\"0123456789012345678901234567890123456789012345678901234567890123456789\"}";
+static const char *const object =
+    "{\"n\":\"0123456789012345678901234567890123456789012345678901234567890123456789\"}";
 
 static struct outcome work(void)
 {
@@ -95,7 +97,8 @@ static void verify(const char *file, unsigned num_acked, const char *what)
     uint64_t rev;
     assert_int_equal(ctl_store_read_all(store, count_object, &num, &rev, NULL), 0);
     if (num < num_acked || rev != num)
-        fail_msg("%s: %u acknowledged, %u found, revision %llu", what, num_acked, num, (unsigned long long)rev);
+        fail_msg("%s: %u acknowledged, %u found, revision %llu", what, num_acked, num,
+                 (unsigned long long)rev);
     ctl_store_close(store);
     if (ctl_store_check(file, fail_finding, (void *)what, &err) != 0)
         fail_msg("%s: %s", what, err.text);
@@ -120,7 +123,8 @@ static void fault_everywhere(enum fault_kind kind, const char *name)
             verify(path, outcome.num_acked, what);
         }
     }
-    print_message("%s: %u calls, %u faults struck, %u writes refused\n", name, num_calls, num_struck, num_refused);
+    print_message("%s: %u calls, %u faults struck, %u writes refused\n", name, num_calls, num_struck,
+                  num_refused);
     assert_true(num_struck > 0);
 }
 
@@ -261,7 +265,10 @@ static void audit_entries_that_could_not_be_written_are_counted(void **state)
     sqlite3 *db;
     int64_t num;
     assert_int_equal(st_open_ro(path, &db, NULL), 0);
-    assert_int_equal(st_query_int(db, "SELECT count(*) FROM audit WHERE verb = 'dropped' AND message LIKE '1 entries%'", &num, NULL), 0);
+    assert_int_equal(
+        st_query_int(db, "SELECT count(*) FROM audit WHERE verb = 'dropped' AND message LIKE '1 entries%'",
+                     &num, NULL),
+        0);
     assert_int_equal(num, 1);
     st_close(&db);
 }
@@ -283,13 +290,15 @@ static unsigned record_sessions(size_t *acked_at)
             assert_int_equal(put(store, name, object), num + 1);
             acked_at[num++] = fault_vfs_num_steps();
         }
-        ctl_store_close(store); /* checkpoints and removes the log: the next session's steps differ from the first's */
+        ctl_store_close(
+            store); /* checkpoints and removes the log: the next session's steps differ from the first's */
     }
     fault_vfs_record(false);
     return num;
 }
 
-static void cut_power(size_t step, enum power_cut cut, uint64_t seed, const size_t *acked_at, unsigned num_writes)
+static void cut_power(size_t step, enum power_cut cut, uint64_t seed, const size_t *acked_at,
+                      unsigned num_writes)
 {
     char *after = tempdir_new(), file[512], what[64];
     unsigned num_acked = 0;
@@ -297,7 +306,8 @@ static void cut_power(size_t step, enum power_cut cut, uint64_t seed, const size
         ++num_acked;
     fault_vfs_rebuild(step, cut, seed, after);
     snprintf(file, sizeof(file), "%s/control.db", after);
-    snprintf(what, sizeof(what), "power cut %d after step %zu, seed %llu", cut, step, (unsigned long long)seed);
+    snprintf(what, sizeof(what), "power cut %d after step %zu, seed %llu", cut, step,
+             (unsigned long long)seed);
     verify(file, num_acked, what);
     tempdir_free(after);
 }
@@ -310,14 +320,16 @@ static void no_power_cut_loses_what_was_acknowledged(void **state)
     uint64_t num_seeds = text != NULL ? strtoull(text, NULL, 10) : 1;
     unsigned num_writes = record_sessions(acked_at);
     size_t num_steps = fault_vfs_num_steps();
-    /* Before the file is a database there is nothing to lose, and nothing to open: begin at the first acknowledgement. */
+    /* Before the file is a database there is nothing to lose, and nothing to open: begin at the first
+     * acknowledgement. */
     for (size_t step = acked_at[0]; step <= num_steps; ++step) {
         cut_power(step, CUT_LOSES_ALL, 0, acked_at, num_writes);
         cut_power(step, CUT_KEEPS_ALL, 0, acked_at, num_writes);
         for (uint64_t seed = 1; seed <= num_seeds; ++seed)
             cut_power(step, CUT_TEARS, seed * 1000003 + step, acked_at, num_writes);
     }
-    print_message("%zu steps, %llu variants each\n", num_steps - acked_at[0] + 1, (unsigned long long)num_seeds + 2);
+    print_message("%zu steps, %llu variants each\n", num_steps - acked_at[0] + 1,
+                  (unsigned long long)num_seeds + 2);
 }
 
 /* A cut while the database is being made leaves something that opens: as a new database. */
@@ -327,7 +339,11 @@ static void a_power_cut_during_the_first_start_is_no_harm(void **state)
     record_sessions(acked_at);
     for (size_t step = 0; step < acked_at[0]; ++step)
         for (uint64_t seed = 0; seed < 3; ++seed)
-            cut_power(step, seed == 0 ? CUT_LOSES_ALL : seed == 1 ? CUT_KEEPS_ALL : CUT_TEARS, step, acked_at, 0);
+            cut_power(step,
+                      seed == 0   ? CUT_LOSES_ALL
+                      : seed == 1 ? CUT_KEEPS_ALL
+                                  : CUT_TEARS,
+                      step, acked_at, 0);
 }
 
 int main(void)

@@ -1,7 +1,8 @@
-/* kill -9 at random instants while 16 threads write: nothing acknowledged is missing, no revision is half there.
+/* kill -9 at random instants while 16 threads write: nothing acknowledged is missing, no revision is half
+ * there.
  *
- * The program runs itself as the victim, which reports each acknowledgement through a pipe. `test_… ROUNDS WRITES`, or
- * few of both by default: 100 rounds of 10000 writes is the run by hand. */
+ * The program runs itself as the victim, which reports each acknowledgement through a pipe. `test_… ROUNDS
+ * WRITES`, or few of both by default: 100 rounds of 10000 writes is the run by hand. */
 #include "core/base/clock.h"
 #include "core/base/hashmap.h"
 #include "gateway/control/store_private.h"
@@ -58,7 +59,8 @@ static void *write_part(void *data)
 static int be_the_victim(const char *path, unsigned first, unsigned num)
 {
     struct err err = ERR_INIT;
-    struct ctl_store_config config = {.path = path, .keep_revisions = 500, .keep_days = 1}; /* compacts meanwhile */
+    struct ctl_store_config config = {
+        .path = path, .keep_revisions = 500, .keep_days = 1}; /* compacts meanwhile */
     struct ctl_store *store = ctl_store_open(&config, &err);
     if (store == NULL) {
         fprintf(stderr, "%s\n", err.text);
@@ -79,8 +81,9 @@ static int be_the_victim(const char *path, unsigned first, unsigned num)
 /* ---------- the tormentor ---------- */
 
 static struct {
-    uint64_t last_rev;            /* highest acknowledged */
-    int64_t last_number[THREADS]; /* each thread's newest acknowledged write; numbers go on from round to round */
+    uint64_t last_rev; /* highest acknowledged */
+    int64_t
+        last_number[THREADS]; /* each thread's newest acknowledged write; numbers go on from round to round */
     uint64_t num_acks, max_open_us;
     unsigned num_killed;
 } seen;
@@ -179,8 +182,8 @@ static void verify(const char *path)
                  (unsigned long long)rev);
     for (unsigned i = 0; i < THREADS; ++i)
         if (present.newest[i] < seen.last_number[i])
-            fail_msg("write %lld of thread %u was acknowledged, %lld is the newest", (long long)seen.last_number[i], i,
-                     (long long)present.newest[i]);
+            fail_msg("write %lld of thread %u was acknowledged, %lld is the newest",
+                     (long long)seen.last_number[i], i, (long long)present.newest[i]);
     ctl_store_close(store);
     if (ctl_store_check(path, fail_finding, NULL, &err) != 0)
         fail_msg("%s", err.text);
@@ -200,9 +203,10 @@ static void nothing_acknowledged_is_lost_by_kill(void **state)
         torment(path, round * num_writes, 1 + (seed >> 33) % num_writes);
         verify(path);
     }
-    print_message("%u rounds, %u kills, %llu acknowledged, newest revision %llu, opening took at most %llu ms\n", num_rounds,
-                  seen.num_killed, (unsigned long long)seen.num_acks, (unsigned long long)seen.last_rev,
-                  (unsigned long long)seen.max_open_us / 1000);
+    print_message(
+        "%u rounds, %u kills, %llu acknowledged, newest revision %llu, opening took at most %llu ms\n",
+        num_rounds, seen.num_killed, (unsigned long long)seen.num_acks, (unsigned long long)seen.last_rev,
+        (unsigned long long)seen.max_open_us / 1000);
     assert_true(seen.num_killed > 0);
     tempdir_free(folder);
 }
@@ -210,7 +214,8 @@ static void nothing_acknowledged_is_lost_by_kill(void **state)
 int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "--victim") == 0)
-        return be_the_victim(argv[2], (unsigned)strtoul(argv[3], NULL, 10), (unsigned)strtoul(argv[4], NULL, 10));
+        return be_the_victim(argv[2], (unsigned)strtoul(argv[3], NULL, 10),
+                             (unsigned)strtoul(argv[4], NULL, 10));
     if (argc == 3) {
         num_rounds = (unsigned)strtoul(argv[1], NULL, 10);
         num_writes = (unsigned)strtoul(argv[2], NULL, 10);

@@ -204,7 +204,8 @@ static void a_schema_step_with_another_text_is_refused(void **state)
 
 /* ---------- damage ---------- */
 
-/* Each page in turn is overwritten. Opening notices, or at the latest the check does; nothing is repaired silently. */
+/* Each page in turn is overwritten. Opening notices, or at the latest the check does; nothing is repaired
+ * silently. */
 static void damage_to_any_page_is_noticed(void **state)
 {
     fill(60);
@@ -251,9 +252,11 @@ static void a_hole_in_the_log_is_found(void **state)
     } cases[] = {
         {"DELETE FROM revision WHERE rev = 2", "it should hold 1 to 5", true},
         {"UPDATE meta SET head = 9", "it should hold 1 to 9", true},
-        {"INSERT INTO change VALUES (77, 0, 0, 0, '/k', '', 'n', 0, '{}', NULL)", "refer to missing rows", true},
+        {"INSERT INTO change VALUES (77, 0, 0, 0, '/k', '', 'n', 0, '{}', NULL)", "refer to missing rows",
+         true},
         {"DELETE FROM change WHERE rev = 3", "revision 3 should have 1 changes and has 0", false},
-        {"UPDATE object SET object = '{}' WHERE name = 'n1'", "shop/n1 differs from its newest change", false},
+        {"UPDATE object SET object = '{}' WHERE name = 'n1'", "shop/n1 differs from its newest change",
+         false},
         {"DELETE FROM object WHERE name = 'n4'", "shop/n4 differs from its newest change", false},
         {"UPDATE object SET rev = 99 WHERE name = 'n1'", "above the head", false},
     };
@@ -304,8 +307,9 @@ static unsigned count_backups(const char *prefix)
 
 static void a_schema_step_is_whole_or_not_at_all(void **state)
 {
-    static const struct st_migration good[] = {{"0002_more", "CREATE TABLE more (x INTEGER) STRICT"},
-                                               {"0003_bad", "CREATE TABLE third (x INTEGER) STRICT; SELECT nonsense"}};
+    static const struct st_migration good[] = {
+        {"0002_more", "CREATE TABLE more (x INTEGER) STRICT"},
+        {"0003_bad", "CREATE TABLE third (x INTEGER) STRICT; SELECT nonsense"}};
     fill(2);
     assert_int_equal(migrate_with(good, 2), -1);
     assert_non_null(strstr(err.text, "schema step '0003_bad'"));
@@ -323,23 +327,26 @@ static void a_schema_step_is_whole_or_not_at_all(void **state)
 static int add_entry(uint64_t id, const struct ctl_audit *entry, struct slice hash, void *data)
 {
     assert_int_equal(hash.len, 32);
-    strbuf_addf(data, "%llu:%.*s:%.*s:%llu:%u:%.*s\n", (unsigned long long)id, (int)entry->actor.len, entry->actor.base,
-                (int)entry->verb.len, entry->verb.base, (unsigned long long)entry->rev, entry->status,
-                (int)entry->message.len, entry->message.base);
+    strbuf_addf(data, "%llu:%.*s:%.*s:%llu:%u:%.*s\n", (unsigned long long)id, (int)entry->actor.len,
+                entry->actor.base, (int)entry->verb.len, entry->verb.base, (unsigned long long)entry->rev,
+                entry->status, (int)entry->message.len, entry->message.base);
     return 0;
 }
 
 static void audit_some(struct ctl_store *store)
 {
-    struct ctl_audit refused = {.actor = SLICE("eve"), .verb = SLICE("get"), .status = 403, .message = SLICE("no")};
-    struct ctl_audit update = {.actor = SLICE("ann"), .verb = SLICE("update"), .status = 200, .target = SLICE("a")};
+    struct ctl_audit refused = {
+        .actor = SLICE("eve"), .verb = SLICE("get"), .status = 403, .message = SLICE("no")};
+    struct ctl_audit update = {
+        .actor = SLICE("ann"), .verb = SLICE("update"), .status = 200, .target = SLICE("a")};
     struct ctl_write write = put_of("a", "{}");
     struct ctl_txn txn = {.writes = &write, .num_writes = 1, .audit = &update};
     assert_int_equal(ctl_store_write(store, &txn), 0);
     write.expect_absent = true;
     assert_int_equal(ctl_store_write(store, &txn), -1);
     ctl_store_audit(store, &refused);
-    assert_int_equal(ctl_store_write(store, &(struct ctl_txn){.num_writes = 0}), 0); /* after it in the queue */
+    assert_int_equal(ctl_store_write(store, &(struct ctl_txn){.num_writes = 0}),
+                     0); /* after it in the queue */
 }
 
 static void every_write_and_refusal_is_in_the_audit_log(void **state)

@@ -23,8 +23,9 @@ static void on_commit(void *data, const struct ctl_change *changes, size_t num)
 {
     for (size_t i = 0; i < num; ++i)
         strbuf_addf(&seen, "%llu.%u %s %.*s %.*s<%.*s\n", (unsigned long long)changes[i].rev, changes[i].seq,
-                    changes[i].op == CTL_PUT ? "put" : "del", (int)changes[i].key.name.len, changes[i].key.name.base,
-                    (int)changes[i].object.len, changes[i].object.base, (int)changes[i].previous.len,
+                    changes[i].op == CTL_PUT ? "put" : "del", (int)changes[i].key.name.len,
+                    changes[i].key.name.base, (int)changes[i].object.len, changes[i].object.base,
+                    (int)changes[i].previous.len,
                     changes[i].previous.base != NULL ? changes[i].previous.base : "");
 }
 
@@ -70,15 +71,15 @@ static int teardown(void **state)
 
 static int add_row(const struct ctl_change *row, void *data)
 {
-    strbuf_addf(data, "%.*s@%llu=%.*s ", (int)row->key.name.len, row->key.name.base, (unsigned long long)row->rev,
-                (int)row->object.len, row->object.base);
+    strbuf_addf(data, "%.*s@%llu=%.*s ", (int)row->key.name.len, row->key.name.base,
+                (unsigned long long)row->rev, (int)row->object.len, row->object.base);
     return 0;
 }
 
 static int add_change(const struct ctl_change *row, void *data)
 {
-    strbuf_addf(data, "%llu.%u%c%.*s ", (unsigned long long)row->rev, row->seq, row->op == CTL_PUT ? '+' : '-',
-                (int)row->key.name.len, row->key.name.base);
+    strbuf_addf(data, "%llu.%u%c%.*s ", (unsigned long long)row->rev, row->seq,
+                row->op == CTL_PUT ? '+' : '-', (int)row->key.name.len, row->key.name.base);
     return 0;
 }
 
@@ -165,11 +166,13 @@ static void expectations_that_fail_leave_nothing(void **state)
         const char *text;
     } cases[] = {
         {put_of("a", "x"), ERR_EXISTS, 1, "httproutes \"shop/a\" already exists"},
-        {put_of("a", "x"), ERR_CONFLICT, 1, "httproutes \"shop/a\" has been changed: it is at revision 1, not 7"},
+        {put_of("a", "x"), ERR_CONFLICT, 1,
+         "httproutes \"shop/a\" has been changed: it is at revision 1, not 7"},
         {put_of("z", "x"), ERR_NOT_FOUND, 0, "httproutes \"shop/z\" not found"},
         {put_of("z", "x"), ERR_NOT_FOUND, 0, "httproutes \"shop/z\" not found"},
         {delete_of("z"), ERR_NOT_FOUND, 0, "httproutes \"shop/z\" not found"},
-        {delete_of("a"), ERR_CONFLICT, 1, "httproutes \"shop/a\" has been changed: it is at revision 1, not 7"},
+        {delete_of("a"), ERR_CONFLICT, 1,
+         "httproutes \"shop/a\" has been changed: it is at revision 1, not 7"},
         {{.op = CTL_CHECK, .key = key_of_name("z")}, ERR_NOT_FOUND, 0, "httproutes \"shop/z\" not found"},
     };
     cases[0].last.expect_absent = true;
@@ -195,8 +198,10 @@ static void expectations_that_fail_leave_nothing(void **state)
 static void expectations_that_hold_are_no_hindrance(void **state)
 {
     assert_int_equal(put(store, "a", "1"), 1);
-    struct ctl_write writes[] = {{.op = CTL_CHECK, .key = key_of_name("a"), .expect_rev = 1}, put_of("b", "1"),
-                                 put_of("a", "2"), delete_of("a")};
+    struct ctl_write writes[] = {{.op = CTL_CHECK, .key = key_of_name("a"), .expect_rev = 1},
+                                 put_of("b", "1"),
+                                 put_of("a", "2"),
+                                 delete_of("a")};
     writes[1].expect_absent = true;
     writes[2].expect_rev = 1;
     writes[3].expect_rev = 2;
@@ -204,7 +209,8 @@ static void expectations_that_hold_are_no_hindrance(void **state)
     assert_int_equal(ctl_store_write(store, &txn), 0);
     assert_string_equal(all(), "b@2=1 ");
     /* only a check: no revision */
-    txn = (struct ctl_txn){.writes = &(struct ctl_write){.op = CTL_CHECK, .key = key_of_name("b"), .expect_rev = 2},
+    txn = (struct ctl_txn){.writes =
+                               &(struct ctl_write){.op = CTL_CHECK, .key = key_of_name("b"), .expect_rev = 2},
                            .num_writes = 1};
     assert_int_equal(ctl_store_write(store, &txn), 0);
     assert_int_equal(txn.rev, 2);
@@ -227,7 +233,8 @@ static void the_same_idempotency_key_writes_once_a_day(void **state)
 {
     clock_fake(1, 1000000);
     struct ctl_write write = put_of("a", "1");
-    struct ctl_txn txn = {.writes = &write, .num_writes = 1, .actor = SLICE("ann"), .idempotency_key = SLICE("k")};
+    struct ctl_txn txn = {
+        .writes = &write, .num_writes = 1, .actor = SLICE("ann"), .idempotency_key = SLICE("k")};
     assert_int_equal(ctl_store_write(store, &txn), 0);
     assert_int_equal(txn.rev, 1);
     assert_false(txn.is_replay);
@@ -420,8 +427,9 @@ static void every_past_revision_can_be_read(void **state)
 
 static int add_revision(const struct ctl_change *row, void *data)
 {
-    strbuf_addf(data, "%llu:%u:%.*s:%.*s:%.*s ", (unsigned long long)row->rev, row->seq, (int)row->key.name.len,
-                row->key.name.base, (int)row->actor.len, row->actor.base, (int)row->message.len, row->message.base);
+    strbuf_addf(data, "%llu:%u:%.*s:%.*s:%.*s ", (unsigned long long)row->rev, row->seq,
+                (int)row->key.name.len, row->key.name.base, (int)row->actor.len, row->actor.base,
+                (int)row->message.len, row->message.base);
     return 0;
 }
 
