@@ -130,7 +130,7 @@ struct ctl_watch *ctl_watch_start(struct ctl_cache *cache, const struct ctl_filt
 /* 1: an event; 0: none now; -1: the watch is over, ERR_GONE: too slow (it may resume from its last event), or compacted
  * meanwhile; or an error of the store. Then only ctl_watch_stop() is left to call. */
 int ctl_watch_next(struct ctl_watch *watch, struct ctl_event *ret, struct err *err);
-/* After ctl_watch_next() returned 0: up to here the watcher has seen everything. For bookmarks. */
+/* Up to here the watcher has been given everything (0: begin again). For bookmarks. */
 uint64_t ctl_watch_rev(const struct ctl_watch *watch);
 struct ctl_watch *ctl_watch_stop(struct ctl_watch *watch); /* NULL is fine; returns NULL */
 

@@ -84,7 +84,7 @@ struct ctl_txn {
 struct ctl_store_config {
     const char *path;             /* the database file; its folder holds control.lock and backups/ */
     /* A revision leaves the change log when it is older than `keep_days` and not one of the newest `keep_revisions`,
-     * or not one of the newest 10 * `keep_revisions`; never above min_needed_rev(). 0: the defaults, 30 and 100000. */
+     * or not one of the newest 3 * `keep_revisions`; never above min_needed_rev(). 0: the defaults, 30 and 100000. */
     uint32_t keep_days;
     uint32_t keep_revisions;
     /* Called on the writer thread after each commit group, in order, with the changes as rows, before `done` of its

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #define DAY_US (INT64_C(24) * 3600 * 1000000)
-enum { STEP_REVISIONS = 1000, HARD_FACTOR = 10, VACUUM_PAGES = 200 };
+enum { STEP_REVISIONS = 1000, HARD_FACTOR = 3, VACUUM_PAGES = 200 };
 
 static uint64_t below(uint64_t head, uint64_t keep)
 {

@@ -231,7 +231,7 @@ int st_backup_copy(sqlite3 *db, const char *path, struct err *err);
 
 /* store_check.c */
 int st_check_pages(sqlite3 *db, struct err *err);    /* quick_check */
-int st_check_sequence(sqlite3 *db, struct err *err); /* foreign keys; head, compacted and the log fit together */
+int st_check_sequence(sqlite3 *db, struct err *err); /* head, compacted and the log fit together */
 int st_check_db(sqlite3 *db, ctl_finding_cb on_finding, void *data, struct err *err);
 
 /* store_read.c */

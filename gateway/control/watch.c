@@ -84,7 +84,8 @@ static int next_present(struct ctl_watch *watch, struct ctl_object *last, struct
         if (!ctl_filter_matches(&watch->filter, kind->objects[at]))
             continue;
         *ret = (struct ctl_event){CTL_ADDED, kind->objects[at], kind->objects[at]->rev};
-        return give(watch, ret);
+        watch->held = ctl_object_ref(ret->object);
+        return 1; /* not give(): by name, not by revision, so watch->rev must not promise what is still to come */
     }
     watch->phase = PHASE_RING;
     return 0;

@@ -1,3 +1,4 @@
+#include "core/base/clock.h"
 #include "core/net/worker.h"
 #include "gateway/control/cache.h"
 #include "tests/unit/lib/store_fixture.h"
@@ -399,6 +400,68 @@ static void a_watch_sees_what_is_there_then_what_happens(void **state)
     ctl_watch_stop(watch);
 }
 
+static void a_bookmark_promises_only_what_was_given(void **state)
+{
+    struct ctl_event event;
+    put_labelled("b", "", 1);
+    put_labelled("a", "", 1);
+    struct ctl_filter filter = filter_of("", "", "");
+    struct ctl_watch *watch = watch_from(&filter, 0);
+    assert_int_equal(ctl_watch_next(watch, &event, NULL), 1);
+    assert_int_equal(event.rev, 2);
+    assert_int_equal(ctl_watch_rev(watch), 0); /* b, revision 1, is still to come */
+    assert_string_equal(events(watch), "+b@1 ");
+    assert_int_equal(ctl_watch_rev(watch), 2);
+    ctl_watch_stop(watch);
+}
+
+/* Ten thousand objects of about a kilobyte. Times are printed, not asserted. */
+static void ten_thousand_objects_are_no_burden(void **state)
+{
+    enum { NUM = 10000, BATCH = 1000 };
+    struct ctl_write *writes = xcalloc(BATCH, sizeof(*writes));
+    char padding[900];
+    memset(padding, 'x', sizeof(padding));
+    padding[sizeof(padding) - 1] = '\0';
+    for (int i = 0; i < NUM; ++i) {
+        const char *labels = arena_printf(arena, "\"app\":\"a%d\",\"pad\":\"%s\"", i % 10, padding);
+        writes[i % BATCH] = put_of(arena_printf(arena, "n%05d", i), "");
+        writes[i % BATCH].object = slice_of(object_text(writes[i % BATCH].key.name.base, labels, i));
+        if (i % BATCH == BATCH - 1)
+            assert_int_not_equal(write_all(store, writes, BATCH, NULL), 0);
+    }
+    free(writes);
+    close_all();
+    uint64_t start_us = clock_mono_us();
+    open_all();
+    uint64_t loaded_us = clock_mono_us();
+    assert_int_equal(ctl_cache_len(cache), NUM);
+    struct ctl_filter every = filter_of("", "", ""), some = filter_of("", "app in (a3,a4)", "");
+    struct ctl_list found;
+    struct strbuf out = STRBUF_INIT;
+    assert_int_equal(ctl_cache_list(cache, &every, 0, SLICE(""), arena, &found, NULL), 0);
+    for (size_t i = 0; i < found.num; ++i)
+        ctl_object_write(&out, found.objects[i], found.objects[i]->rev);
+    uint64_t listed_us = clock_mono_us();
+    assert_int_equal(found.num, NUM);
+    assert_int_equal(ctl_cache_list(cache, &some, 0, SLICE(""), arena, &found, NULL), 0);
+    uint64_t selected_us = clock_mono_us();
+    assert_int_equal(found.num, NUM / 5);
+    for (int i = 0; i < NUM; ++i) {
+        struct ctl_key key = key_of_name(arena_printf(arena, "n%05d", i));
+        assert_non_null(ctl_cache_get(cache, &key));
+    }
+    uint64_t got_us = clock_mono_us();
+    struct ctl_view *view = ctl_cache_view(cache);
+    uint64_t viewed_us = clock_mono_us();
+    ctl_view_free(view);
+    print_message("open and load %.1f ms, list %zu kB %.1f ms, select %.2f ms, get %.2f us, view %.2f ms\n",
+                  (double)(loaded_us - start_us) / 1e3, out.len / 1000, (double)(listed_us - loaded_us) / 1e3,
+                  (double)(selected_us - listed_us) / 1e3, (double)(got_us - selected_us) / NUM,
+                  (double)(viewed_us - got_us) / 1e3);
+    strbuf_clear(&out);
+}
+
 static void moving_in_and_out_of_a_selection_is_adding_and_deleting(void **state)
 {
     put_labelled("a", "\"app\":\"web\"", 1);
@@ -515,7 +578,7 @@ static void revisions_out_of_reach_are_refused(void **state)
     put_labelled("a", "", 1);
     assert_null(ctl_watch_start(cache, &filter, 2, on_ready, NULL, &err));
     assert_int_equal(err.code, ERR_TIMEOUT);
-    for (int i = 0; i < 60; ++i) /* keep_revisions is 4, and 40 at most */
+    for (int i = 0; i < 60; ++i) /* keep_revisions is 4, and 12 at most */
         put_labelled("a", "", i);
     assert_int_equal(ctl_store_compact(store, NULL), 0);
     assert_null(ctl_watch_start(cache, &filter, 2, on_ready, NULL, &err));
@@ -536,6 +599,8 @@ int main(void)
         T(pages_go_on_where_the_last_one_ended),
         T(foreign_tokens_are_refused),
         T(a_watch_sees_what_is_there_then_what_happens),
+        T(a_bookmark_promises_only_what_was_given),
+        T(ten_thousand_objects_are_no_burden),
         T(moving_in_and_out_of_a_selection_is_adding_and_deleting),
         T(other_kinds_pass_a_quiet_watch_by),
         T(a_slow_watch_is_cut_off_and_can_resume),

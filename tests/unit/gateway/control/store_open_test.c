@@ -252,7 +252,7 @@ static void a_hole_in_the_log_is_found(void **state)
     } cases[] = {
         {"DELETE FROM revision WHERE rev = 2", "it should hold 1 to 5", true},
         {"UPDATE meta SET head = 9", "it should hold 1 to 9", true},
-        {"INSERT INTO change VALUES (77, 0, 0, 0, '/k', '', 'n', 0, '{}', NULL)", "refer to missing rows",
+        {"INSERT INTO change VALUES (77, 0, 0, 0, '/k', '', 'n', 0, '{}', NULL)", "changes go from revision 1 to 77",
          true},
         {"DELETE FROM change WHERE rev = 3", "revision 3 should have 1 changes and has 0", false},
         {"UPDATE object SET object = '{}' WHERE name = 'n1'", "shop/n1 differs from its newest change",

@@ -600,7 +600,7 @@ static void the_log_is_bounded_whatever_the_age(void **state)
     reopen();
     write_days(0, 30);
     assert_int_equal(ctl_store_compact(store, NULL), 0);
-    assert_int_equal(ctl_store_compacted(store), 10);
+    assert_int_equal(ctl_store_compacted(store), 24);
 }
 
 /* ---------- the queue ---------- */
