@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -264,6 +265,26 @@ static int serve(struct proxy *proxy)
     return proxy->is_rejected_first ? 1 : 0;
 }
 
+/* As many descriptors as we may have: connections are bounded by them, not by a default of 1024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* else it stays as it was */
+}
+
+/* Buffers may hold a quarter of the machine's memory before new requests are refused, a third before connections are. */
+static void set_memory_limits(struct px_options *px)
+{
+    size_t bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+
+    px->mem_soft = bytes / 4;
+    px->mem_hard = bytes / 3;
+}
+
 int proxy_main(const struct gateway_options *options)
 {
     struct proxy proxy = {.options = options};
@@ -271,6 +292,8 @@ int proxy_main(const struct gateway_options *options)
     int ret;
 
     log_init("gateway-proxy", options->log_level);
+    raise_descriptor_limit();
+    set_memory_limits(&px);
     proxy.main = net_worker_new(0, 0, 0);
     watch_signals(&proxy); /* before any thread: they inherit the mask */
     sandbox_enter();

@@ -277,7 +277,9 @@ static enum px_retry decide_retry(const struct px_request *req, const struct ht_
         .was_reused = req->attempt.was_reused,
         .is_replayable = !req->is_replay_lost,
         .is_idempotent = px_method_is_idempotent(req->x->method),
-        .has_other_endpoint = px_cluster_has_other(req->cluster, req->attempt.endpoint),
+        /* a name with several addresses: the next attempt takes the next address */
+        .has_other_endpoint =
+            px_cluster_has_other(req->cluster, req->attempt.endpoint) || req->attempt.endpoint->num_addresses > 1,
     };
 
     return px_retry_decide(&facts);

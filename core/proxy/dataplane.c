@@ -22,6 +22,7 @@ enum {
     MAX_WORKERS = 256,
     RESERVED_FDS = 64,      /* listeners, epoll, logs, the control stream, the admin port */
     MIN_CONNECTIONS = 16,
+    MAX_CONNECTIONS = 1 << 20,
     REOPEN_MS = 5000,       /* until a listener that could not be bound is tried again */
 };
 
@@ -226,16 +227,17 @@ static void set_limits(struct px_dataplane *dataplane, struct px_config *config)
         config->limits[i] = breaker_of(dataplane, snapshot->clusters[i].name);
 }
 
-/* A proxied connection has two ends. */
+/* A request needs a descriptor on the other side too, but most connections are idle most of the time: a quarter of what
+ * there is stays for upstreams. */
 static unsigned default_max_conns(void)
 {
     struct rlimit limit = {0, 0};
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-        return 1u << 20;
+        return MAX_CONNECTIONS;
     if (limit.rlim_cur < RESERVED_FDS + 2 * MIN_CONNECTIONS)
         return MIN_CONNECTIONS;
-    return (unsigned)MIN((limit.rlim_cur - RESERVED_FDS) / 2, (rlim_t)1 << 20);
+    return (unsigned)MIN((limit.rlim_cur - RESERVED_FDS) / 4 * 3, (rlim_t)MAX_CONNECTIONS);
 }
 
 /* ---- listeners ---- */
