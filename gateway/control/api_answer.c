@@ -1,18 +1,23 @@
 /* Answers: Status objects, warnings, the forms that Accept asks for, and what a caller gets to see of an object. */
 #include "gateway/control/api_internal.h"
 
-#include <stdio.h>
+#include "core/model/object/backend.h"
+#include "core/model/object/gateway.h"
+#include "core/model/object/selvedge.h"
+
 #include <strings.h>
 
 /* ---------- names ---------- */
 
+static const char *const kind_keys[] = {
+#define KIND(id, group, version, versions, kind, plural, ...) [KIND_##id] = group "/" plural,
+#include "core/model/kinds.def"
+#undef KIND
+};
+
 struct slice api_kind_key(const struct kind *kind)
 {
-    static char keys[KIND_COUNT][128]; /* made once, on the worker, before anybody else asks */
-    char *key = keys[kind->id];
-    if (key[0] == '\0')
-        snprintf(key, sizeof(keys[0]), "%s/%s", kind->group, kind->plural);
-    return slice_of(key);
+    return slice_of(kind_keys[kind->id]);
 }
 
 const struct kind *api_kind_of_key(struct slice key)

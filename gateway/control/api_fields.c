@@ -340,18 +340,32 @@ static int check_conflicts(struct api_change *change, struct json *entries, cons
 
 /* ---------- applying ---------- */
 
+/* Those of `fields` that the result would have otherwise than the live object. Looked at with defaults filled in: the live
+ * object has them, and what is given without them is no other value. */
+static struct json *differing_fields(struct api_change *change, const struct json *fields)
+{
+    struct arena *arena = change->arena;
+    const struct kind *kind = change->target.kind;
+    struct field_options options = {.unknown = FIELD_UNKNOWN_IGNORE, .apply_defaults = true};
+    struct field_report ignored; /* of the finished object it will be told */
+    struct json *full = json_clone(arena, change->new);
+    field_report_init(&ignored, arena);
+    (void)kind_decode(kind, full, (struct slice){NULL, 0}, &options, arena, &ignored);
+    return combine(arena, fields, owned_fields(arena, kind, full, change->old), SET_BOTH);
+}
+
 static int apply_on(struct api_change *change, const struct json *applied, struct json *entries, const struct json *fields, struct err *err)
 {
     struct arena *arena = change->arena;
     const struct kind *kind = change->target.kind;
-    struct json *differing = owned_fields(arena, kind, applied, change->old);
+    change->new = json_clone(arena, change->old);
+    merge(arena, kind->schema, change->new, applied);
+    struct json *differing = differing_fields(change, fields);
     if (!change->options.is_forced && check_conflicts(change, entries, differing, err) != 0)
         return -1;
     struct json *mine = find_entry(entries, change->options.manager, "Apply");
     struct json *before = mine != NULL ? json_get(mine, "fieldsV1") : NULL;
     take_from(arena, entries, mine, differing);
-    change->new = json_clone(arena, change->old);
-    merge(arena, kind->schema, change->new, applied);
     if (before == NULL)
         return 0;
     struct json *dropped = combine(arena, before, fields, SET_WITHOUT);

@@ -171,6 +171,47 @@ int api_fields_apply(struct api_change *change, const struct json *applied, stru
 /* After an update by other means: who owns what changed. Only objects that were applied once are tracked. */
 void api_fields_track(struct api_change *change);
 
+/* ---------- api_bulk.c: many objects, one revision ---------- */
+
+/* What is planned for one object. */
+struct api_item {
+    struct api_change change; /* target is always set; new NULL: delete */
+    struct ctl_write write;
+    const char *action;       /* "created", "configured", "unchanged", "deleted", "pruned" */
+    struct err err;
+};
+
+/* `plan` runs on a pool thread, again when somebody else wrote meanwhile: it fills the items from the view. Everything is
+ * then written in one transaction, or nothing is. */
+struct api_bulk {
+    struct api_txn txn;
+    struct api_job job;
+    struct ctl_call *call;
+    struct ctl_view *view;      /* everything at head; while planning */
+    struct api_options options;
+    struct slice message;
+    uint64_t expect_head;       /* the client's; 0: none */
+    int (*plan)(struct api_bulk *bulk, struct err *err);
+    void *data;                 /* the planner's */
+    struct api_item *items;
+    size_t num_items, cap_items, num_failed;
+    const char *verb, *about;   /* for the audit */
+    struct json *extra;         /* members for the answer; may be NULL */
+    int64_t now_us;
+    unsigned num_tries;
+    bool is_whole;              /* the plan holds only for exactly this head */
+};
+
+/* Reads dryRun, fieldValidation, fieldManager, force, message, expectedHead; then plans. */
+void api_bulk_start(struct api_bulk *bulk);
+struct api_item *api_bulk_add(struct api_bulk *bulk, const struct kind *kind, struct slice ns, struct slice name);
+/* At head, or NULL; borrowed from the view. */
+struct ctl_object *api_bulk_find(const struct api_bulk *bulk, const struct ctl_key *key);
+/* Finishes item->change (new, and old when it exists, are set) and says what is done to it; failures stay in the item. */
+void api_bulk_settle(struct api_bulk *bulk, struct api_item *item);
+/* apiVersion, kind, namespace, name. */
+struct json *api_bulk_name(struct arena *arena, const struct api_target *target);
+
 /* ---------- handlers ---------- */
 
 void api_get(struct ctl_call *call, const struct api_target *target);
