@@ -5,9 +5,12 @@
 #include "tests/unit/lib/store_fixture.h"
 #include "tests/unit/lib/tempdir.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -187,6 +190,40 @@ static void a_full_disk_is_507_until_there_is_room(void **state)
     assert_int_equal(put(store, "b", object), 2);
     ctl_store_close(store);
     verify(path, 2, "507");
+}
+
+/* The same without a play, where a file system of two megabytes may be mounted. */
+static void a_really_full_disk_is_507_until_there_is_room(void **state)
+{
+    char disk[512], file[600], ballast[600], name[16];
+    snprintf(disk, sizeof(disk), "%s/disk", folder);
+    snprintf(file, sizeof(file), "%s/control.db", disk);
+    snprintf(ballast, sizeof(ballast), "%s/ballast", disk);
+    assert_int_equal(mkdir(disk, 0700), 0);
+    if (mount("tmpfs", disk, "tmpfs", 0, "size=2m") != 0) {
+        print_message("SKIP: mounting is not allowed here\n");
+        skip();
+    }
+    int fd = open(ballast, O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(posix_fallocate(fd, 0, 600000), 0);
+    close(fd);
+    struct err err = ERR_INIT;
+    struct ctl_store *store = open_store(file, &err);
+    unsigned num = 0;
+    do {
+        snprintf(name, sizeof(name), "n%u", num);
+        struct ctl_write write = put_of(name, object);
+        if (write_all(store, &write, 1, &err) == 0)
+            break;
+    } while (++num < 10000);
+    assert_int_equal(err_status(err.code), 507);
+    assert_true(num > 10);
+    assert_false(ctl_store_is_read_only(store, NULL));
+    unlink(ballast);
+    assert_int_equal(put(store, "after", object), num + 1);
+    ctl_store_close(store);
+    verify(file, num + 1, "full tmpfs");
+    assert_int_equal(umount(disk), 0);
 }
 
 static void after_a_failed_sync_nothing_is_written_until_restart(void **state)
@@ -371,6 +408,7 @@ int main(void)
         T(a_failed_read_loses_nothing_acknowledged),
         T(a_failed_truncation_loses_nothing_acknowledged),
         T(a_full_disk_is_507_until_there_is_room),
+        T(a_really_full_disk_is_507_until_there_is_room),
         T(after_a_failed_sync_nothing_is_written_until_restart),
         T(three_write_errors_in_a_row_are_enough),
         T(a_removed_file_is_noticed),

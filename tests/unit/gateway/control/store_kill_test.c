@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { THREADS = 16, NAMES = 40, CHANGES = 3 };
+enum { THREADS = 16, NAMES = 40, CHANGES = 3, COMPACT_EVERY = 100 };
 
 static unsigned num_rounds = 4, num_writes = 1600;
 
@@ -49,6 +49,9 @@ static void *write_part(void *data)
         struct ctl_txn txn = {.writes = writes, .num_writes = CHANGES, .audit = &audit};
         if (ctl_store_write(part->store, &txn) != 0)
             _exit(4);
+        if (i % COMPACT_EVERY == part->thread && ctl_store_compact(part->store, &txn.err) != 0 &&
+            txn.err.code != ERR_UNAVAILABLE) /* another thread's is running */
+            _exit(7);
         struct ack ack = {txn.rev, part->thread, i};
         if (write(STDOUT_FILENO, &ack, sizeof(ack)) != sizeof(ack)) /* whole: below PIPE_BUF */
             _exit(5);
@@ -60,7 +63,7 @@ static int be_the_victim(const char *path, unsigned first, unsigned num)
 {
     struct err err = ERR_INIT;
     struct ctl_store_config config = {
-        .path = path, .keep_revisions = 500, .keep_days = 1}; /* compacts meanwhile */
+        .path = path, .keep_revisions = 500, .keep_days = 1}; /* keeps 1500 */
     struct ctl_store *store = ctl_store_open(&config, &err);
     if (store == NULL) {
         fprintf(stderr, "%s\n", err.text);
