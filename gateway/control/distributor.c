@@ -42,6 +42,7 @@ struct ctl_subscriber {
     void *data;
     struct version *sent; /* owned reference: what the node has or is about to have */
     uint64_t sent_rev;    /* with bookmarks */
+    uint64_t claimed_sum; /* what the node says it has, of our epoch; 0: nothing */
     bool is_blocked;
 };
 
@@ -178,12 +179,26 @@ static void send_version(struct ctl_subscriber *subscriber, struct version *vers
     subscriber->is_blocked = !subscriber->ops->write(subscriber->data, bytes);
 }
 
+/* After a restart of ours nodes are back before the first compile: what they have is then found to be just what is current. */
+static void recognize(struct ctl_subscriber *subscriber, struct version *current)
+{
+    struct node *node = subscriber->node;
+    if (subscriber->sent != NULL || subscriber->claimed_sum == 0 || subscriber->claimed_sum != current->sum)
+        return;
+    replace_version(&subscriber->sent, current);
+    replace_version(&node->applied, current);
+    node->state = CTL_NODE_SYNCED;
+    node->applied_rev = current->last_rev;
+    tell_node(subscriber->distributor, node);
+}
+
 /* What this node should get next, if anything. */
 static void advance(struct ctl_subscriber *subscriber)
 {
     struct version *current = subscriber->distributor->current;
     if (subscriber->is_blocked || current == NULL)
         return;
+    recognize(subscriber, current);
     if (current != subscriber->sent) {
         if (current->is_fused || subscriber->node->rejected == current)
             return;
@@ -276,20 +291,22 @@ static bool parse_token(const struct ctl_distributor *distributor, struct slice 
     return sscanf(text, "%" SCNx64 ":%" SCNu64, &epoch, ret_rev) == 2 && epoch == distributor->config.epoch;
 }
 
-/* What the node already has, as far as we can tell. */
-static struct version *known_base(struct ctl_distributor *distributor, struct slice since, struct slice sum)
+/* What the node already has: a version still remembered, of which the node's own sum must be that one's. */
+static struct version *known_base(struct ctl_distributor *distributor, uint64_t rev, uint64_t sum)
 {
-    char text[24];
-    uint64_t rev;
-    if (!parse_token(distributor, since, &rev))
-        return NULL;
     struct version *version = version_at(distributor, rev);
-    if (version == NULL)
-        version = distributor->current; /* after a restart of ours: perhaps it has just this one */
-    if (version == NULL)
-        return NULL;
-    snprintf(text, sizeof(text), "%016" PRIx64, version->sum);
-    return slice_is(sum, text) ? version : NULL;
+    return version != NULL && version->sum == sum ? version : NULL;
+}
+
+static uint64_t parse_sum(struct slice text)
+{
+    uint64_t sum = 0;
+    char digits[24];
+    if (text.len == 0 || text.len >= sizeof(digits))
+        return 0;
+    memcpy(digits, text.base, text.len);
+    digits[text.len] = '\0';
+    return sscanf(digits, "%" SCNx64, &sum) == 1 ? sum : 0;
 }
 
 static void detach(struct ctl_subscriber *subscriber)
@@ -329,7 +346,10 @@ struct ctl_subscriber *ctl_distributor_subscribe(struct ctl_distributor *distrib
     node->connected_us = node->last_seen_us = clock_wall_us();
     set_text(&node->role, role);
     set_text(&node->address, address);
-    struct version *base = known_base(distributor, since, sum);
+    uint64_t rev = 0;
+    if (parse_token(distributor, since, &rev))
+        subscriber->claimed_sum = parse_sum(sum);
+    struct version *base = known_base(distributor, rev, subscriber->claimed_sum);
     if (base != NULL) {
         replace_version(&subscriber->sent, base);
         replace_version(&node->applied, base);

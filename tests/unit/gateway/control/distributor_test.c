@@ -179,6 +179,20 @@ static void resuming_sends_what_was_missed(void **state)
     node_clear(&restarted);
 }
 
+static void nodes_that_were_faster_than_the_first_compile_get_a_bookmark(void **state)
+{
+    struct world *world = *state;
+    struct node node = {0};
+    char sum[24];
+    struct cfg_document *doc = make_document(9, 200, "one");
+    snprintf(sum, sizeof(sum), "%016" PRIx64, cfg_document_sum(doc));
+    subscribe(world, &node, "n", "0000000000000abc:4", sum);
+    expect_event(&node, NULL, "");
+    ctl_distributor_publish(world->distributor, &doc);
+    expect_event(&node, "bookmark", ":9");
+    node_clear(&node);
+}
+
 static void a_refused_revision_is_not_sent_again(void **state)
 {
     struct world *world = *state;
@@ -256,6 +270,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(first_a_snapshot_then_deltas, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_node_gets_only_the_net_difference, setup, teardown),
         cmocka_unit_test_setup_teardown(resuming_sends_what_was_missed, setup, teardown),
+        cmocka_unit_test_setup_teardown(nodes_that_were_faster_than_the_first_compile_get_a_bookmark, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_revision_is_not_sent_again, setup, teardown),
         cmocka_unit_test_setup_teardown(the_fuse_spares_the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_stream_of_a_node_replaces_the_first, setup, teardown),
