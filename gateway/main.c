@@ -1,5 +1,7 @@
-/* selvedge-gateway: one program in three roles. Without one it supervises the other two. */
+/* selvedge-gateway: one program in three roles. Without one it supervises the other two. Two more
+ * commands look after the database while the control process is stopped. */
 #include "gateway/control_main.h"
+#include "gateway/database_main.h"
 #include "gateway/proxy_main.h"
 #include "gateway/supervisor.h"
 
@@ -22,6 +24,10 @@ int main(int argc, char **argv)
         return control_main(&options);
     case GATEWAY_PROXY:
         return proxy_main(&options);
+    case GATEWAY_CHECK:
+        return database_check(&options);
+    case GATEWAY_RESTORE:
+        return database_restore(&options);
     case GATEWAY_SUPERVISOR:
         break;
     }

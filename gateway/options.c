@@ -12,6 +12,10 @@ static const char help[] =
     "                                             a pure proxy that joins another box's control API\n"
     "       selvedge-gateway control|proxy [OPTIONS]\n"
     "                                             one of the two alone, in the foreground\n"
+    "       selvedge-gateway check [--data DIR] [FILE]\n"
+    "                                             check DIR/control.db, or a backup, thoroughly\n"
+    "       selvedge-gateway restore [--data DIR] FILE\n"
+    "                                             put a backup in the place of DIR/control.db\n"
     "\n"
     "  --data DIR            state: database, sockets, certificates, last snapshot   [/var/lib/selvedge]\n"
     "  --api ADDR:PORT|off   where the control API is served, over TLS               [127.0.0.1:7443]\n"
@@ -89,6 +93,19 @@ static int take_environment(struct gateway_options *options, const struct option
     return 0;
 }
 
+static int find_role(const char *name, enum gateway_role *ret)
+{
+    static const char *const names[] = {[GATEWAY_CONTROL] = "control", [GATEWAY_PROXY] = "proxy", [GATEWAY_CHECK] = "check",
+                                        [GATEWAY_RESTORE] = "restore"};
+    for (size_t i = GATEWAY_CONTROL; i < ARRAY_LEN(names); ++i) {
+        if (strcmp(name, names[i]) == 0) {
+            *ret = (enum gateway_role)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
 static int check(struct gateway_options *options, struct err *err)
 {
     static char host[256];
@@ -120,11 +137,7 @@ int gateway_options_parse(int argc, char **argv, struct gateway_options *options
                                         .trust_domain = "selvedge.local", .user_control = "selvedge-control",
                                         .user_proxy = "selvedge-proxy", .log_level = LOG_INFO};
     if (argc > 1 && argv[1][0] != '-') {
-        if (strcmp(argv[1], "control") == 0)
-            options->role = GATEWAY_CONTROL;
-        else if (strcmp(argv[1], "proxy") == 0)
-            options->role = GATEWAY_PROXY;
-        else
+        if (find_role(argv[1], &options->role) != 0)
             return err_set(err, ERR_INVALID, "unknown command \"%s\"; see --help", argv[1]);
         --argc;
         ++argv;
@@ -142,6 +155,10 @@ int gateway_options_parse(int argc, char **argv, struct gateway_options *options
         if (set_option(options, names[index].name, optarg, err) != 0)
             return -1;
     }
+    if (optind < argc && (options->role == GATEWAY_CHECK || options->role == GATEWAY_RESTORE))
+        options->file = argv[optind++];
+    if (options->role == GATEWAY_RESTORE && options->file == NULL)
+        return err_set(err, ERR_INVALID, "restore: which FILE? See --help");
     if (optind < argc)
         return err_set(err, ERR_INVALID, "unexpected argument \"%s\"; see --help", argv[optind]);
     return check(options, err);

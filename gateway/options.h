@@ -6,7 +6,7 @@
 
 #include "core/base/log.h"
 
-enum gateway_role { GATEWAY_SUPERVISOR, GATEWAY_CONTROL, GATEWAY_PROXY };
+enum gateway_role { GATEWAY_SUPERVISOR, GATEWAY_CONTROL, GATEWAY_PROXY, GATEWAY_CHECK, GATEWAY_RESTORE };
 
 struct gateway_options {
     enum gateway_role role;
@@ -22,6 +22,7 @@ struct gateway_options {
     const char *node;          /* this node's name; "local" beside its own control, else the host's name */
     const char *snapshot;      /* a compiled document to serve instead of joining anything */
     const char *user_control, *user_proxy;
+    const char *file;          /* check, restore: the database or backup; NULL: none given */
     unsigned workers;          /* 0: one per processor */
     enum log_level log_level;
 };

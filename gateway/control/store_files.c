@@ -23,6 +23,15 @@ static char *beside(const char *path, const char *name)
     return strbuf_take(&out);
 }
 
+/* root restores, the control process's user goes on with it: what root makes belongs to the folder's owner. */
+static void own_as_folder(int fd, const char *path)
+{
+    struct stat st;
+    _cleanup_(freep) char *folder = beside(path, ".");
+    if (geteuid() == 0 && stat(folder, &st) == 0)
+        (void)!fchown(fd, st.st_uid, st.st_gid); /* else that user says so when it cannot open the file */
+}
+
 /* ---------- the lock ---------- */
 
 static int refuse_second(const char *file, int fd, struct err *err)
@@ -41,6 +50,7 @@ int st_lock(const char *path, int *ret_fd, struct err *err)
     int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_errno(err, "open '%s'", file);
+    own_as_folder(fd, file);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         int result = errno == EWOULDBLOCK ? refuse_second(file, fd, err) : err_errno(err, "lock '%s'", file);
         close(fd);
@@ -75,6 +85,7 @@ int st_create_file(const char *path, struct err *err)
         return err_set(err, ERR_EXISTS, "'%s' exists already", path);
     if (fd < 0)
         return err_errno(err, "create '%s'", path);
+    own_as_folder(fd, path);
     close(fd);
     return st_sync_folder(path, err);
 }
@@ -97,6 +108,11 @@ char *st_backup_name(const char *path, const char *prefix, struct err *err)
     if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
         err_errno(err, "create '%s'", folder);
         return NULL;
+    }
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        own_as_folder(fd, folder);
+        close(fd);
     }
     char when[CLOCK_RFC3339_US_LEN + 1];
     clock_rfc3339_us(clock_wall_us(), when);
