@@ -58,12 +58,10 @@ static void pseudo_field(struct ht_exchange *x, struct ht_h2_head *head, struct 
         x->authority = text;
         break;
     case 'p':
-        if (name.len == sizeof(":path") - 1) {
+        if (name.len == sizeof(":path") - 1)
             x->target = text;
-            head->has_path = true;
-        } else {
+        else
             head->protocol = text;
-        }
         break;
     }
 }

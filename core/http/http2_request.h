@@ -24,7 +24,6 @@ struct ht_h2_head {
     unsigned status; /* 0, or of the answer the engine gives: 413, 414, 417, 431 */
     const char *detail; /* static; with a status or when malformed */
     struct slice host, protocol;
-    bool has_path;
 };
 
 /* One field line of the head. ACCEPT or CALM. */

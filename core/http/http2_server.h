@@ -41,8 +41,8 @@ struct stream {
     int64_t response_length;
     enum ht_close why;
     unsigned is_ended : 1 /* decided; on_close comes from the turn */, was_requested : 1,
-        is_head_submitted : 1, is_bodyless : 1 /* HEAD, 204, 304 */, is_end_told : 1, is_connect : 1,
-        is_trailer : 1, is_closed : 1 /* for nghttp2; a tunnel's last bytes still wait for their receiver */;
+        is_bodyless : 1 /* HEAD, 204, 304 */, is_end_told : 1, is_connect : 1, is_trailer : 1,
+        is_closed : 1 /* for nghttp2; a tunnel's last bytes still wait for their receiver */;
 };
 _Static_assert(sizeof(struct stream) <= HT_H2_STREAM_SIZE, "HT_H2_STREAM_SIZE is too small");
 

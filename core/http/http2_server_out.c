@@ -117,7 +117,6 @@ void ht2s_submit_head(struct ht_h2_stream *h2)
     nghttp2_data_provider provider = ht_h2_provider(h2);
     bool is_whole = h2->is_out_ended && h2->out.len == 0 && h2->num_trailers == 0;
 
-    stream->is_head_submitted = 1;
     if (nghttp2_submit_response(h2->h2->session, h2->id, stream->head_nv, stream->num_head_nv,
                                 is_whole ? NULL : &provider) != 0)
         ht2s_reset(stream, NGHTTP2_INTERNAL_ERROR, HT_CLOSE_ABORTED);
