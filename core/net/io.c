@@ -321,7 +321,8 @@ static int flush(struct net_io *io, const struct iovec *iov, int num)
     }
     if (num == 0 && net_io_pending(io) == 0)
         return 0;
-    all[0] = (struct iovec){io->out.base + io->out.start, kept};
+    if (kept != 0)
+        all[0] = (struct iovec){io->out.base + io->out.start, kept};
     if (num != 0)
         memcpy(all + 1, iov, sizeof(*iov) * (size_t)num);
     const struct iovec *first = kept != 0 ? all : all + 1;
