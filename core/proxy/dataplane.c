@@ -342,24 +342,27 @@ static const struct px_listener_config *find_listener_config(const struct px_con
     return NULL;
 }
 
-static void reconcile_listeners(struct px_worker *worker, const struct px_config *config, const int *fds)
+static void close_removed_listeners(struct px_worker *worker, const struct px_config *config)
 {
     LIST_FOR_SAFE(listener, &worker->listeners, struct px_listener, link)
-    {
-        if (listener->socket == NULL)
-            continue;
+    if (listener->socket != NULL && find_listener_config(config, listener->name) == NULL)
+        px_listener_close(listener);
+}
+
+static void reconcile_listeners(struct px_worker *worker, const struct px_config *config, const int *fds)
+{
+    LIST_FOR(listener, &worker->listeners, struct px_listener, link)
+    if (listener->socket != NULL)
         listener->config = find_listener_config(config, listener->name);
-        if (listener->config == NULL)
-            px_listener_close(listener);
-    }
     for (uint32_t i = 0; i < config->snapshot->num_listeners; i++)
         if (fds[i] >= 0)
             (void)px_listener_new(worker, &config->listeners[i], fds[i]);
 }
 
-/* A socket about to close is emptied under the old configuration: its connections belong to it. */
+/* Sockets about to close do so under the old configuration: their connections belong to it. */
 static void use_at_worker(struct note *note, struct px_worker *worker)
 {
+    close_removed_listeners(worker, note->config);
     px_worker_use(worker, note->config);
     if (!worker->is_draining)
         reconcile_listeners(worker, note->config, note->fds);

@@ -30,6 +30,8 @@ static void free_if_unused(struct px_listener *listener)
     if (listener->socket != NULL || listener->num_conns != 0)
         return;
     list_remove(&listener->link);
+    if (listener->view != NULL)
+        px_view_end(listener->view);
     free((char *)listener->name.base);
     free(listener);
 }
@@ -150,8 +152,9 @@ void px_listener_close(struct px_listener *listener)
 
     if (listener->socket == NULL)
         return;
+    if (worker->view != NULL)
+        listener->view = px_view_begin(worker);
     listener->socket = net_listener_close(listener->socket); /* hands over what waits in its queue */
-    listener->config = NULL;
     /* Those that never had a request may have one on its way: they are drained with it (request.c), or time out. */
     LIST_FOR_SAFE(http, &worker->conns, struct ht_server_conn, link)
     if (((struct px_conn *)http->owner)->listener == listener && http->num_requests != 0)

@@ -14,7 +14,8 @@ struct px_listener {
     struct list link;
     struct px_worker *worker;
     struct slice name;                       /* owned: "ADDRESS:PORT" */
-    const struct px_listener_config *config; /* of the current view; NULL once it is not configured any more */
+    const struct px_listener_config *config; /* of the current view, or of `view` once closed */
+    struct px_view *view;                    /* held since it closed: what its last connections are served by */
     struct net_listener *socket;             /* NULL once closed */
     unsigned num_conns;                      /* a closed listener goes with its last connection */
 };
@@ -34,7 +35,8 @@ int px_listen(const struct px_listener_config *config, struct err *err);
 
 struct px_listener *px_listener_new(struct px_worker *worker, const struct px_listener_config *config, int fd);
 struct px_listener *px_listener_find(struct px_worker *worker, struct slice name);
-/* Takes what waits in its queue, closes the socket, drains its connections. */
+/* Takes what waits in its queue, closes the socket, drains its connections. While the view that configures it is the
+ * current one: they are served by it to their end. */
 void px_listener_close(struct px_listener *listener);
 /* Whether the peer is a listed proxy, remembered per connection and configuration. */
 bool px_conn_is_trusted(struct px_conn *conn, const struct px_config *config);

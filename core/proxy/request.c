@@ -103,8 +103,6 @@ static enum px_fail check_request(struct px_request *req)
         return PX_FAIL_BAD_TARGET;
     if (!px_authority_host(&x->pool, x->authority, &req->host))
         return PX_FAIL_BAD_HOST;
-    if (req->listener == NULL)
-        return PX_FAIL_NO_SERVER; /* the listener was removed while this connection lived */
     return is_misdirected(req) ? PX_FAIL_MISDIRECTED : PX_FAIL_NONE;
 }
 
@@ -266,9 +264,18 @@ static void begin(struct px_request *req)
     after_filters(req, px_filters_on_request(req));
 }
 
-static const struct px_listener_config *find_listener(const struct px_request *req)
+/* A listener that is gone serves its last connections under the configuration that still had it. */
+static bool take_view(struct px_request *req)
 {
-    return conn_of(req)->listener->config; /* of the current view, which is ours */
+    struct px_listener *listener = conn_of(req)->listener;
+
+    req->view = listener->view;
+    if (req->view != NULL)
+        ++req->view->num_requests;
+    else if (req->worker->view != NULL)
+        req->view = px_view_begin(req->worker);
+    req->listener = listener->config;
+    return req->view != NULL;
 }
 
 static void on_request(struct ht_exchange *x)
@@ -284,12 +291,10 @@ static void on_request(struct ht_exchange *x)
     copy_headers(req);
     if (conn->listener->socket == NULL)
         ht_server_drain(x->conn);
-    if (worker->view == NULL) {
+    if (!take_view(req)) {
         px_request_fail(req, PX_FAIL_DRAINING);
         return;
     }
-    req->view = px_view_begin(worker);
-    req->listener = find_listener(req);
     if (net_mem_level(worker->net) != NET_MEM_OK)
         px_request_fail(req, PX_FAIL_OVERLOAD);
     else

@@ -152,7 +152,7 @@ void px_worker_close(struct px_worker *worker)
 {
     worker->is_draining = worker->is_told_drained = true;
     timer_stop(&worker->drain_timer);
-    close_listeners(worker);
+    close_listeners(worker); /* each holds the view until its last connection is gone */
     close_conns(worker);
     leave_view(worker);
 }

@@ -696,6 +696,31 @@ static void draining_cuts_what_does_not_end(void **state)
     assert_string_equal(read_all(fd), "");
 }
 
+static void who_was_let_in_before_the_listener_went_is_served(void **state)
+{
+    static const char request[] = "GET /up HTTP/1.1\r\nHost: a\r\n\r\n";
+    bool is_drained = false;
+
+    begin_document("");
+    add_listener(port2);
+    add_resource("route", "httproute/default/two",
+                 "{\"ns\":\"default\",\"object\":\"two\",\"attachments\":[{\"listener\":\"127.0.0.1:%u\",\"server\":\"default/gw/%u\"}],"
+                 "\"rules\":[" RULE("/up", "up") "]}",
+                 port2, port2);
+    send_document();
+    int first = connect_to(port), second = connect_to(port2);
+    apply(""); /* port2 goes: its connection has not asked anything yet */
+    assert_int_equal(write(second, request, sizeof(request) - 1), sizeof(request) - 1);
+    assert_int_equal(status_of(read_all(second)), 200);
+    px_dataplane_drain(dataplane, 20000, on_drained, &is_drained);
+    TURN_UNTIL(main_worker, connect_to(port) < 0);
+    assert_int_equal(write(first, request, sizeof(request) - 1), sizeof(request) - 1);
+    const char *response = read_all(first);
+    assert_int_equal(status_of(response), 200);
+    assert_has(response, "connection: close\r\n");
+    TURN_UNTIL(main_worker, is_drained);
+}
+
 /* ---- what is told ---- */
 
 static struct strbuf seen;
@@ -822,6 +847,7 @@ int main(void)
         TEST(listeners_come_and_go),
         TEST(draining_finishes_what_runs_and_takes_nothing_new),
         TEST(draining_cuts_what_does_not_end),
+        TEST(who_was_let_in_before_the_listener_went_is_served),
         TEST(metrics_count_what_happened),
         TEST(failed_checks_take_an_endpoint_out),
         TEST(a_cluster_in_panic_uses_what_it_has),
