@@ -6,6 +6,7 @@
 #include "gateway/control/control.h"
 #include "gateway/sandbox.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -58,6 +59,9 @@ int control_main(const struct gateway_options *options)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, NULL); /* before any thread, so that all inherit it */
+    /* Compiling takes tens of megabytes for moments: above this size memory goes back to the system when it is freed. */
+    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    (void)mallopt(M_ARENA_MAX, 2); /* both are advice */
     sandbox_enter();
     if (ctl_control_run(&config, on_ready, &err) != 0) {
         log_err(LOG_ERROR, "the control process cannot start", &err);

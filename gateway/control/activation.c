@@ -99,6 +99,7 @@ static void run_compile(struct net_job *job)
 {
     struct ctl_activation *activation = CONTAINER_OF(job, struct ctl_activation, job);
     activation->compiled = ctl_compile(activation->view, &activation->options, &activation->err);
+    activation->view = ctl_view_free(activation->view);
 }
 
 static void drop_inputs(struct ctl_activation *activation)

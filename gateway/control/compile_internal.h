@@ -58,7 +58,8 @@ struct comp_policy {
 };
 
 struct comp {
-    struct arena *arena;
+    struct arena *arena;   /* lasts as long as the result */
+    struct arena *scratch; /* for what is being worked on: a route, a status */
     const struct ctl_view *view;
     const struct ctl_compile_options *options;
     struct ctl_compiled *out;
@@ -80,6 +81,7 @@ struct comp {
 /* ---- compiler.c ---- */
 /* Reads an object of the view; NULL (never for what the API let in) when it no longer fits its table. */
 void *comp_decode(struct comp *comp, struct ctl_object *object, enum kind_id kind);
+void *comp_decode_in(struct comp *comp, struct arena *arena, struct ctl_object *object, enum kind_id kind);
 /* The kind as the store names it: "gateway.networking.k8s.io/httproutes". */
 struct slice comp_kind_key(struct comp *comp, enum kind_id kind);
 struct ctl_object *comp_find(struct comp *comp, enum kind_id kind, struct slice ns, struct slice name);
@@ -114,7 +116,7 @@ void comp_backend_statuses(struct comp *comp);
 /* Appends a condition; its transition time is kept from `old` (a conditions array, may be NULL) while its status stays. */
 void comp_condition(struct comp *comp, struct json *conditions, const struct json *old, const char *type, bool is_true,
                     const char *reason, const char *message, int64_t generation);
-/* Hands the status in if it differs from the object's. */
+/* Hands a copy of the status in if it differs from the object's. */
 void comp_set_status(struct comp *comp, struct ctl_object *object, const struct json *old, struct json *status);
 
 #endif

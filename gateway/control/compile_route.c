@@ -61,7 +61,7 @@ static void add_attachment(struct comp *comp, struct comp_route *route, struct c
             return; /* two parentRefs that name one listener */
     if (route->num_attachments == route->cap_attachments) {
         uint32_t cap = MAX(4u, route->cap_attachments * 2);
-        struct cfg_attachment *grown = arena_alloc(comp->arena, cap * sizeof(*grown));
+        struct cfg_attachment *grown = arena_alloc(comp->scratch, cap * sizeof(*grown));
         if (route->num_attachments != 0)
             memcpy(grown, route->attachments, route->num_attachments * sizeof(*grown));
         route->attachments = grown;
@@ -74,7 +74,7 @@ static void add_attachment(struct comp *comp, struct comp_route *route, struct c
 static bool attach(struct comp *comp, struct comp_route *route, struct comp_listener *listener)
 {
     const struct obj_http_route_spec *spec = &route->spec->spec;
-    struct slice *hostnames = arena_alloc(comp->arena, MAX(spec->num_hostnames, 1u) * sizeof(*hostnames));
+    struct slice *hostnames = arena_alloc(comp->scratch, MAX(spec->num_hostnames, 1u) * sizeof(*hostnames));
     uint32_t num = 0;
     for (uint32_t i = 0; i < spec->num_hostnames; ++i) {
         struct slice meet = intersect(listener->hostname, comp_lower(comp, spec->hostnames[i]));
@@ -146,14 +146,14 @@ static void resolve_parent(struct comp *comp, struct comp_route *route, struct p
     }
     parent->is_ours = comp_find(comp, KIND_GATEWAY, ns, ref->name) == NULL; /* else a Gateway of another controller */
     refuse_parent(parent, "NoMatchingParent",
-                  arena_printf(comp->arena, "Gateway %.*s does not exist", (int)name.len, name.base));
+                  arena_printf(comp->scratch, "Gateway %.*s does not exist", (int)name.len, name.base));
 }
 
 /* ---------- rules ---------- */
 
 static struct cfg_header_edit *edits(struct comp *comp, const struct obj_header *headers, uint32_t num)
 {
-    struct cfg_header_edit *out = arena_alloc(comp->arena, num * sizeof(*out));
+    struct cfg_header_edit *out = arena_alloc(comp->scratch, num * sizeof(*out));
     for (uint32_t i = 0; i < num; ++i)
         out[i] = (struct cfg_header_edit){comp_lower(comp, headers[i].name), headers[i].value};
     return out;
@@ -164,7 +164,7 @@ static struct cfg_header_mod header_mod(struct comp *comp, const struct obj_head
     struct cfg_header_mod out = {.set = edits(comp, in->set, in->num_set), .add = edits(comp, in->add, in->num_add)};
     out.num_set = in->num_set;
     out.num_add = in->num_add;
-    out.remove = arena_zalloc(comp->arena, in->num_remove * sizeof(*out.remove));
+    out.remove = arena_zalloc(comp->scratch, in->num_remove * sizeof(*out.remove));
     out.num_remove = in->num_remove;
     for (uint32_t i = 0; i < in->num_remove; ++i)
         out.remove[i].name = comp_lower(comp, in->remove[i]);
@@ -184,7 +184,7 @@ static enum cfg_path_mod path_mod(const struct obj_path_modifier *in, struct sli
 
 static struct cfg_redirect *redirect(struct comp *comp, const struct obj_redirect *in)
 {
-    struct cfg_redirect *out = arena_zalloc(comp->arena, sizeof(*out));
+    struct cfg_redirect *out = arena_zalloc(comp->scratch, sizeof(*out));
     out->scheme = in->scheme;
     out->hostname = in->hostname;
     out->port = in->has_port ? in->port : 0;
@@ -195,7 +195,7 @@ static struct cfg_redirect *redirect(struct comp *comp, const struct obj_redirec
 
 static struct cfg_rewrite *rewrite(struct comp *comp, const struct obj_rewrite *in)
 {
-    struct cfg_rewrite *out = arena_zalloc(comp->arena, sizeof(*out));
+    struct cfg_rewrite *out = arena_zalloc(comp->scratch, sizeof(*out));
     out->hostname = in->hostname;
     out->path_mod = path_mod(in->path, &out->path);
     return out;
@@ -225,7 +225,7 @@ static struct cfg_filters filters(struct comp *comp, const struct obj_http_filte
 
 static struct cfg_value_match *values(struct comp *comp, const struct obj_value_match *in, uint32_t num, bool are_headers)
 {
-    struct cfg_value_match *out = arena_zalloc(comp->arena, num * sizeof(*out));
+    struct cfg_value_match *out = arena_zalloc(comp->scratch, num * sizeof(*out));
     for (uint32_t i = 0; i < num; ++i) {
         out[i].name = are_headers ? comp_lower(comp, in[i].name) : in[i].name;
         out[i].kind = in[i].type == OBJ_VALUE_REGEX ? CFG_MATCH_REGEX : CFG_MATCH_EXACT;
@@ -281,11 +281,11 @@ static struct cfg_backend backend(struct comp *comp, struct comp_route *route, c
 static struct cfg_rule rule(struct comp *comp, struct comp_route *route, const struct obj_http_rule *in, uint32_t index)
 {
     struct cfg_rule out = {.name = in->name, .index = index};
-    out.matches = arena_alloc(comp->arena, in->num_matches * sizeof(*out.matches));
+    out.matches = arena_alloc(comp->scratch, in->num_matches * sizeof(*out.matches));
     for (uint32_t i = 0; i < in->num_matches; ++i)
         out.matches[out.num_matches++] = match(comp, &in->matches[i]);
     out.filters = filters(comp, in->filters, in->num_filters);
-    out.backends = arena_alloc(comp->arena, in->num_backend_refs * sizeof(*out.backends));
+    out.backends = arena_alloc(comp->scratch, in->num_backend_refs * sizeof(*out.backends));
     for (uint32_t i = 0; i < in->num_backend_refs; ++i)
         out.backends[out.num_backends++] = backend(comp, route, in, &in->backend_refs[i]);
     out.has_request_timeout = in->timeouts.has_request;
@@ -305,7 +305,7 @@ static void emit_route(struct comp *comp, struct comp_route *route)
                             .created_us = spec->head.meta.created_us,
                             .attachments = route->attachments,
                             .num_attachments = route->num_attachments};
-    out.rules = arena_alloc(comp->arena, spec->spec.num_rules * sizeof(*out.rules));
+    out.rules = arena_alloc(comp->scratch, spec->spec.num_rules * sizeof(*out.rules));
     for (uint32_t i = 0; i < spec->spec.num_rules; ++i)
         out.rules[out.num_rules++] = rule(comp, route, &spec->spec.rules[i], i);
     if (route->num_attachments != 0)
@@ -333,24 +333,24 @@ static const struct json *old_parent(const struct comp_route *route, const struc
 static void set_if(struct comp *comp, struct json *object, const char *name, struct slice value)
 {
     if (value.base != NULL)
-        json_set(comp->arena, object, name, json_new_string(comp->arena, value));
+        json_set(comp->scratch, object, name, json_new_string(comp->scratch, value));
 }
 
 static void parent_status(struct comp *comp, struct json *parents, const struct comp_route *route, const struct parent *parent)
 {
     int64_t generation = route->object->generation;
     const struct json *old = old_parent(route, parent);
-    struct json *entry = json_push(parents, json_new_object(comp->arena));
-    struct json *ref = json_set(comp->arena, entry, "parentRef", json_new_object(comp->arena));
+    struct json *entry = json_push(parents, json_new_object(comp->scratch));
+    struct json *ref = json_set(comp->scratch, entry, "parentRef", json_new_object(comp->scratch));
     set_if(comp, ref, "group", parent->ref->group);
     set_if(comp, ref, "kind", parent->ref->kind);
     set_if(comp, ref, "namespace", parent->ref->ns);
     set_if(comp, ref, "name", parent->ref->name);
     set_if(comp, ref, "sectionName", parent->ref->section_name);
     if (parent->ref->has_port)
-        json_set_int(comp->arena, ref, "port", parent->ref->port);
-    json_set_str(comp->arena, entry, "controllerName", OBJ_CONTROLLER_NAME);
-    struct json *conditions = json_set(comp->arena, entry, "conditions", json_new_array(comp->arena));
+        json_set_int(comp->scratch, ref, "port", parent->ref->port);
+    json_set_str(comp->scratch, entry, "controllerName", OBJ_CONTROLLER_NAME);
+    struct json *conditions = json_set(comp->scratch, entry, "conditions", json_new_array(comp->scratch));
     comp_condition(comp, conditions, old, "Accepted", parent->reason == NULL, parent->reason != NULL ? parent->reason : "Accepted",
                    parent->text, generation);
     comp_condition(comp, conditions, old, "ResolvedRefs", route->refs_reason == NULL,
@@ -359,29 +359,39 @@ static void parent_status(struct comp *comp, struct json *parents, const struct 
 
 static void route_status(struct comp *comp, struct comp_route *route)
 {
-    struct json *status = json_new_object(comp->arena);
-    struct json *parents = json_set(comp->arena, status, "parents", json_new_array(comp->arena));
+    struct json *status = json_new_object(comp->scratch);
+    struct json *parents = json_set(comp->scratch, status, "parents", json_new_array(comp->scratch));
     for (uint32_t i = 0; i < route->spec->spec.num_parent_refs; ++i)
         if (route->parents[i].is_ours)
             parent_status(comp, parents, route, &route->parents[i]);
     comp_set_status(comp, route->object, route->spec->head.status, status);
 }
 
+static void compile_route(struct comp *comp, struct ctl_object *object)
+{
+    struct comp_route route = {.object = object, .spec = comp_decode_in(comp, comp->scratch, object, KIND_HTTP_ROUTE)};
+    if (route.spec == NULL)
+        return;
+    uint32_t num_parents = route.spec->spec.num_parent_refs;
+    route.parents = arena_zalloc(comp->scratch, num_parents * sizeof(*route.parents));
+    for (uint32_t i = 0; i < num_parents; ++i) {
+        route.parents[i].ref = &route.spec->spec.parent_refs[i];
+        resolve_parent(comp, &route, &route.parents[i]);
+    }
+    emit_route(comp, &route);
+    route_status(comp, &route);
+}
+
+/* Each route with a scratch of its own: ten thousand of them never stand in memory together. */
 void comp_routes(struct comp *comp)
 {
     size_t num;
+    struct arena *outer = comp->scratch;
     struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, KIND_HTTP_ROUTE), &num);
     for (size_t i = 0; i < num; ++i) {
-        struct comp_route route = {.object = objects[i], .spec = comp_decode(comp, objects[i], KIND_HTTP_ROUTE)};
-        if (route.spec == NULL)
-            continue;
-        uint32_t num_parents = route.spec->spec.num_parent_refs;
-        route.parents = arena_zalloc(comp->arena, num_parents * sizeof(*route.parents));
-        for (uint32_t j = 0; j < num_parents; ++j) {
-            route.parents[j].ref = &route.spec->spec.parent_refs[j];
-            resolve_parent(comp, &route, &route.parents[j]);
-        }
-        emit_route(comp, &route);
-        route_status(comp, &route);
+        comp->scratch = arena_new(16 * 1024);
+        compile_route(comp, objects[i]);
+        arena_free(comp->scratch);
     }
+    comp->scratch = outer;
 }

@@ -19,13 +19,13 @@ void comp_condition(struct comp *comp, struct json *conditions, const struct jso
     char now[CLOCK_RFC3339_LEN + 1];
     clock_rfc3339(comp->options->now_us, now);
     bool is_same = before != NULL && strcmp(json_str(json_get(before, "status"), ""), status) == 0;
-    struct json *condition = json_push(conditions, json_new_object(comp->arena));
-    json_set_str(comp->arena, condition, "type", type);
-    json_set_str(comp->arena, condition, "status", status);
-    json_set_str(comp->arena, condition, "reason", reason);
-    json_set_str(comp->arena, condition, "message", message != NULL ? message : "");
-    json_set_int(comp->arena, condition, "observedGeneration", generation);
-    json_set_str(comp->arena, condition, "lastTransitionTime",
+    struct json *condition = json_push(conditions, json_new_object(comp->scratch));
+    json_set_str(comp->scratch, condition, "type", type);
+    json_set_str(comp->scratch, condition, "status", status);
+    json_set_str(comp->scratch, condition, "reason", reason);
+    json_set_str(comp->scratch, condition, "message", message != NULL ? message : "");
+    json_set_int(comp->scratch, condition, "observedGeneration", generation);
+    json_set_str(comp->scratch, condition, "lastTransitionTime",
                  is_same ? json_str(json_get(before, "lastTransitionTime"), now) : now);
 }
 
@@ -38,5 +38,5 @@ void comp_set_status(struct comp *comp, struct ctl_object *object, const struct 
         out->cap_statuses = MAX((size_t)16, out->cap_statuses * 2);
         out->statuses = xrealloc(out->statuses, out->cap_statuses * sizeof(*out->statuses));
     }
-    out->statuses[out->num_statuses++] = (struct ctl_status){ctl_object_ref(object), status};
+    out->statuses[out->num_statuses++] = (struct ctl_status){ctl_object_ref(object), json_clone(comp->arena, status)};
 }

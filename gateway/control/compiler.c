@@ -18,14 +18,19 @@ struct slice comp_lower(struct comp *comp, struct slice text)
 
 void *comp_decode(struct comp *comp, struct ctl_object *object, enum kind_id kind)
 {
+    return comp_decode_in(comp, comp->arena, object, kind);
+}
+
+void *comp_decode_in(struct comp *comp, struct arena *arena, struct ctl_object *object, enum kind_id kind)
+{
     /* What is stored has passed the strict reading once; unknown members can only come from a newer version. */
     static const struct field_options options = {.unknown = FIELD_UNKNOWN_IGNORE};
     struct field_report report;
-    struct json *tree = ctl_object_tree(comp->arena, object);
+    struct json *tree = ctl_object_tree(arena, object);
     if (tree == NULL)
         return NULL;
-    field_report_init(&report, comp->arena);
-    void *decoded = kind_decode(kind_get(kind), tree, object->key.ns, &options, comp->arena, &report);
+    field_report_init(&report, arena);
+    void *decoded = kind_decode(kind_get(kind), tree, object->key.ns, &options, arena, &report);
     return report.num_violations == 0 ? decoded : NULL;
 }
 
@@ -66,7 +71,7 @@ struct slice comp_join(struct comp *comp, struct slice a, char separator, struct
 /* The revision of a compiled resource is settled by whoever compares it with the one before (distributor.c). */
 void comp_emit(struct comp *comp, const char *kind, struct slice name, const struct field_schema *schema, const void *object)
 {
-    cfg_document_add(comp->out->document, comp_slice(kind), name, 0, field_encode(schema, object, comp->arena));
+    cfg_document_add(comp->out->document, comp_slice(kind), name, 0, field_encode(schema, object, comp->scratch));
 }
 
 int comp_compare_age(const struct ctl_object *a, int64_t a_created, const struct ctl_object *b, int64_t b_created)
@@ -147,6 +152,7 @@ static void clear(struct comp *comp)
     for (uint32_t i = 0; i < comp->num_binds; ++i)
         free(comp->binds[i]->listeners);
     free(comp->binds);
+    arena_free(comp->scratch);
 }
 
 struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_compile_options *options, struct err *err)
@@ -157,7 +163,7 @@ struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_c
     out->document = cfg_document_new();
     out->document->epoch = options->epoch;
     out->document->rev = view->rev;
-    struct comp comp = {.arena = out->arena, .view = view, .options = options, .out = out};
+    struct comp comp = {.arena = out->arena, .scratch = arena_new(64 * 1024), .view = view, .options = options, .out = out};
     load_grants(&comp);
     comp_load_policies(&comp);
     comp_gateways(&comp);
