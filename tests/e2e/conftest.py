@@ -52,3 +52,13 @@ def make_raw(stopping):
         stopping.append(server)
         return server
     return make
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests measured (record_property("figures", text)), in the words of the report."""
+    lines = [f"{report.nodeid.split('::')[-1]}: {value}" for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+             for key, value in report.user_properties if key == "figures" and report.when == "call"]
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -87,7 +87,9 @@ class Gateway:
 
     def runs(self, revision):
         rollout = self.get(f"/selvedge/v1/revisions/{revision}/status")
-        return rollout["synced"] >= 1 and rollout["pending"] == 0
+        assert not rollout["error"], rollout
+        nodes = rollout["nodes"]
+        return rollout["isCompiled"] and nodes["synced"] >= 1 and nodes["pending"] == 0
 
     def delete(self, target):
         status, text = self.api("DELETE", target)
