@@ -46,7 +46,7 @@ struct net_config_stream {
     struct cfg_document *doc;     /* what is applied; NULL: nothing yet */
     uint64_t bookmark_rev;        /* of doc, moved on by bookmarks */
     uint64_t attempted_rev;
-    bool is_rejected, wants_snapshot, is_stale;
+    bool is_rejected, wants_snapshot, is_stale, is_cache_tried;
     char *findings;               /* JSON array of the last attempt */
     uint64_t stored_ms;           /* when the cache was written; 0: never */
     bool is_dirty;                /* the cache is behind doc */
@@ -204,11 +204,13 @@ static int apply(struct net_config_stream *stream, struct cfg_document *doc)
     return status;
 }
 
+/* Once: a file that could not be used does not get better. */
 static void apply_cache(struct net_config_stream *stream)
 {
     struct err err = ERR_INIT;
-    if (stream->config.cache_dir == NULL)
+    if (stream->config.cache_dir == NULL || stream->is_cache_tried)
         return;
+    stream->is_cache_tried = true;
     struct cfg_document *doc = read_cache(stream, &err);
     if (doc == NULL) {
         if (err.code != ERR_NOT_FOUND)
@@ -393,6 +395,9 @@ static bool go_on(void *data)
         return false;
     if (stream->is_connected && (atomic_load(&stream->wants_report) || now - stream->last_report_ms >= REPORT_MS))
         report(stream);
+    /* A control process that hangs takes connections and says nothing: the stream may wait for it, the traffic does not. */
+    if (stream->doc == NULL && now - stream->started_ms >= FIRST_TRY_MS)
+        apply_cache(stream);
     store_if_due(stream);
     return true;
 }
