@@ -155,7 +155,7 @@ static const struct {
     const char *name;
     uint32_t limit, fades;
 } glitch_table[HT_H2_NUM_GLITCHES] = {
-    [HT_H2_RESET_BY_PEER] = {"flood of stream resets", 500, 50},
+    [HT_H2_RESET_BY_PEER] = {"flood of stream resets", 700, 150},
     [HT_H2_RESET_BY_US] = {"flood of malformed streams", 200, 10},
     [HT_H2_PING] = {"PING flood", 500, 10},
     [HT_H2_SETTINGS] = {"SETTINGS flood", 100, 5},
@@ -277,7 +277,7 @@ static void make_options(void)
     nghttp2_option_set_max_outbound_ack(options, 1000);
     nghttp2_option_set_max_send_header_block_length(options, MAX_SENT_HEAD);
     /* Ours (RESET_BY_PEER) comes first and says ENHANCE_YOUR_CALM; this is the net below it. */
-    nghttp2_option_set_stream_reset_rate_limit(options, 1000, 100);
+    nghttp2_option_set_stream_reset_rate_limit(options, 1000, 200);
     /* Unknown frames are only counted when somebody wants them; they are dropped in on_unknown_frame(). */
     for (unsigned type = 0x0a; type <= 0xff; type++)
         nghttp2_option_set_user_recv_extension_type(options, (uint8_t)type);
