@@ -491,6 +491,40 @@ static void a_reader_sees_one_revision_while_others_write(void **state)
     assert_string_equal(all(), "a@1=1 b@4=2 ");
 }
 
+static off_t wal_size(void)
+{
+    char file[600];
+    struct stat st;
+    snprintf(file, sizeof(file), "%s-wal", path);
+    return stat(file, &st) == 0 ? st.st_size : 0;
+}
+
+static int write_much_meanwhile(const struct ctl_change *row, void *data)
+{
+    static char large[200001];
+    memset(large, 'x', sizeof(large) - 1);
+    for (int i = 0; i < 40; ++i)
+        if (put(store, "large", large) == 0)
+            return -1;
+    *(off_t *)data = wal_size();
+    return 1;
+}
+
+/* While somebody reads, the log can only grow; nobody waits, and afterwards the space comes back. */
+static void a_long_reader_stops_nobody(void **state)
+{
+    off_t grown = 0;
+    uint64_t rev, start_us = clock_mono_us();
+    put(store, "a", "1");
+    assert_int_equal(ctl_store_read_all(store, write_much_meanwhile, &grown, &rev, NULL), 0);
+    assert_true(grown > 40 * 2 * 200000);
+    assert_int_equal(ctl_store_head(store), 41);
+    while (wal_size() != 0 && clock_mono_us() - start_us < 60 * 1000000)
+        sched_yield(); /* the writer truncates when it has been idle */
+    assert_int_equal(wal_size(), 0);
+    assert_sound();
+}
+
 /* ---------- reopening ---------- */
 
 static void everything_is_there_after_reopening(void **state)
@@ -705,6 +739,7 @@ int main(void)
         T(revisions_are_listed_newest_first_without_status),
         T(reading_stops_when_the_callback_says_so),
         T(a_reader_sees_one_revision_while_others_write),
+        T(a_long_reader_stops_nobody),
         T(everything_is_there_after_reopening),
         T(closing_commits_what_is_queued),
         T(files_are_for_their_owner_only),
