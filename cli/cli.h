@@ -82,6 +82,23 @@ const char *cli_namespace(struct cli *cli);
 /* Verbs: one file each, verb_NAME.c. */
 int verb_apply(struct cli *cli);
 int verb_get(struct cli *cli);
+int verb_delete(struct cli *cli);
+int verb_edit(struct cli *cli);
+int verb_diff(struct cli *cli);
+int verb_explain(struct cli *cli);
+int verb_explain_field(struct cli *cli);
+int verb_history(struct cli *cli);
+int verb_rollback(struct cli *cli);
+int verb_nodes(struct cli *cli);
+int verb_token(struct cli *cli);
+int verb_join(struct cli *cli);
+int verb_audit(struct cli *cli);
+int verb_backup(struct cli *cli);
+int verb_restore(struct cli *cli);
+int verb_doctor(struct cli *cli);
+int verb_kubeconfig(struct cli *cli);
+int verb_whoami(struct cli *cli);
+int verb_completion(struct cli *cli);
 int verb_version(struct cli *cli);
 int verb_help(struct cli *cli);
 

@@ -232,13 +232,13 @@ static enum cli_exit exit_of_status(unsigned status)
     }
 }
 
-static const char *advice(unsigned status)
+static const char *advice(unsigned status, const char *reason)
 {
     switch (status) {
     case 401:
         return "\nGive a token with --token, or a context that has one; `selvedge token create` on the control host makes one.";
     case 409:
-        return "\nSomebody changed it in between: look at it again (selvedge get …), then repeat.";
+        return strcmp(reason, "Conflict") == 0 ? "\nSomebody changed it in between: look at it again (selvedge get …), then repeat." : "";
     default:
         return "";
     }
@@ -253,7 +253,7 @@ int cli_tell_refusal(struct cli *cli, const struct cli_answer *answer, const cha
     if (message == NULL)
         return cli_fail(cli, exit, "%sthe API answered %u%s%.*s", place, answer->status, answer->body.len != 0 ? ": " : "",
                         (int)MIN(answer->body.len, (size_t)300), answer->body.base != NULL ? answer->body.base : "");
-    cli_fail(cli, exit, "%s%s%s", place, message, advice(answer->status));
+    cli_fail(cli, exit, "%s%s%s", place, message, advice(answer->status, json_str(json_get(answer->json, "reason"), "")));
     if (causes == NULL || causes->num < 2)
         return exit;
     JSON_FOR (cause, causes)

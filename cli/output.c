@@ -85,7 +85,7 @@ static void add_cell(struct cli *cli, struct cli_table *table, const struct json
 {
     struct strbuf text = STRBUF_INIT;
     strbuf_adds(&text, prefix);
-    if (cell == NULL || cell->type == JSON_NULL)
+    if (cell == NULL || cell->type == JSON_NULL || (cell->type == JSON_STRING && cell->text.len == 0))
         strbuf_adds(&text, "<none>");
     else if (cell->type == JSON_STRING)
         strbuf_add_slice(&text, cell->text);

@@ -80,13 +80,21 @@ static void add_rows(struct get *get, const struct cli_resource *resource, const
     cli_output_rows(get->cli, doc, get->output.form == CLI_WIDE, with_ns, prefix_of(get, resource->kind), &get->table);
 }
 
+static struct json *shown(struct get *get, struct json *object)
+{
+    struct json *metadata = json_get(object, "metadata");
+    if (metadata != NULL && !get->cli->options.managed_fields)
+        (void)json_remove(metadata, "managedFields"); /* absent is as good */
+    return object;
+}
+
 /* Objects of a list do not say what they are: kind and version are the list's. */
 static void keep(struct get *get, const struct cli_resource *resource, const struct json *doc)
 {
     struct arena *arena = get->cli->arena;
     const struct json *items = json_get(doc, "items");
     if (items == NULL) {
-        json_push(get->found, json_clone(arena, doc));
+        json_push(get->found, shown(get, json_clone(arena, doc)));
         return;
     }
     JSON_FOR (item, items) {
@@ -95,7 +103,7 @@ static void keep(struct get *get, const struct cli_resource *resource, const str
         json_set_str(arena, object, "kind", resource->kind->kind);
         JSON_FOR (member, item)
             json_set_n(arena, object, member->key, json_clone(arena, member));
-        json_push(get->found, object);
+        json_push(get->found, shown(get, object));
     }
 }
 
@@ -170,7 +178,7 @@ static int get_all(struct get *get)
 
 static void on_event(struct get *get, const struct json *event)
 {
-    const struct json *object = json_get(event, "object");
+    struct json *object = json_get(event, "object");
     const char *type = json_str(json_get(event, "type"), ""), *rev = json_str(json_find(object, "metadata", "resourceVersion", NULL), NULL);
     if (strcmp(type, "ERROR") == 0) {
         get->is_gone = json_int_or(json_get(object, "code"), 0) == 410;
@@ -187,7 +195,7 @@ static void on_event(struct get *get, const struct json *event)
         add_rows(get, &get->resources.items[0], object);
         cli_table_print(get->table, !get->cli->options.no_headers);
     } else {
-        get->status = cli_output_print(get->cli, &get->output, object);
+        get->status = cli_output_print(get->cli, &get->output, shown(get, object));
     }
     if (get->output.form == CLI_YAML)
         fputs("---\n", get->cli->out);
