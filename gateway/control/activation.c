@@ -188,6 +188,11 @@ uint64_t ctl_activation_rev(const struct ctl_activation *activation)
     return activation->rev;
 }
 
+bool ctl_activation_is_idle(const struct ctl_activation *activation)
+{
+    return activation->first_ms == 0 && !activation->is_running;
+}
+
 const char *ctl_activation_error(const struct ctl_activation *activation)
 {
     return activation->error;

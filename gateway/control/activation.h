@@ -21,6 +21,8 @@ struct ctl_activation *ctl_activation_free(struct ctl_activation *activation);
 void ctl_activation_touch(struct ctl_activation *activation);
 /* The newest revision that has been compiled and published. */
 uint64_t ctl_activation_rev(const struct ctl_activation *activation);
+/* Nothing waits or runs: every change of configuration so far is in ctl_activation_rev() or its error. */
+bool ctl_activation_is_idle(const struct ctl_activation *activation);
 /* The last compile's error, "" when it went well. */
 const char *ctl_activation_error(const struct ctl_activation *activation);
 

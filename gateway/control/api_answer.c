@@ -73,9 +73,16 @@ static struct json *new_details(struct arena *arena, const struct api_target *ta
     return details;
 }
 
-static void add_causes(struct arena *arena, struct json *details, const struct field_report *report)
+/* kubectl tells people the causes of an invalid object and not the message: there is always one. */
+static void add_causes(struct arena *arena, struct json *details, const struct err *err, const struct field_report *report)
 {
     struct json *causes = json_set(arena, details, "causes", json_new_array(arena));
+    if (report == NULL || report->num_violations == 0) {
+        struct json *cause = json_push(causes, json_new_object(arena));
+        json_set_str(arena, cause, "reason", field_reason_name(FIELD_INVALID));
+        json_set_str(arena, cause, "message", err->text);
+        return;
+    }
     for (const struct field_violation *v = report->violations; v != NULL; v = v->next) {
         struct json *cause = json_push(causes, json_new_object(arena));
         json_set_str(arena, cause, "reason", field_reason_name(v->reason));
@@ -87,7 +94,7 @@ static void add_causes(struct arena *arena, struct json *details, const struct f
 struct json *api_status(struct arena *arena, const struct err *err, const struct api_target *target, const struct field_report *report)
 {
     unsigned code = err_status(err->code);
-    bool has_causes = report != NULL && report->num_violations != 0;
+    bool has_causes = err->code == ERR_INVALID || (report != NULL && report->num_violations != 0);
     struct json *body = new_status(arena, "Failure");
     if (err->code == ERR_INVALID && target != NULL)
         json_set_str(arena, body, "message",
@@ -99,7 +106,7 @@ struct json *api_status(struct arena *arena, const struct err *err, const struct
     if (target != NULL || has_causes) {
         struct json *details = json_set(arena, body, "details", new_details(arena, target, err->code != ERR_INVALID));
         if (has_causes)
-            add_causes(arena, details, report);
+            add_causes(arena, details, err, report);
     }
     json_set_int(arena, body, "code", code);
     return body;

@@ -6,7 +6,7 @@
 
 #include "core/base/clock.h"
 
-enum { TRIES_MAX = 6, CHANGES_MAX = 200 };
+enum { TRIES_MAX = 20, CHANGES_MAX = 200 };
 
 /* ---------- for planners ---------- */
 
@@ -130,35 +130,53 @@ static void reply(struct api_bulk *bulk, uint64_t rev)
     ctl_call_reply_json(bulk->call, 200, body);
 }
 
-/* One Status for all, with what each object was refused for. */
+static void add_cause(struct arena *arena, struct json *causes, const char *reason, const char *field, struct slice message)
+{
+    struct json *cause = json_push(causes, json_new_object(arena));
+    json_set_str(arena, cause, "reason", reason);
+    json_set(arena, cause, "message", json_new_string(arena, message));
+    json_set_str(arena, cause, "field", field);
+}
+
+/* Fields are told with their object: "httproute/web spec.rules[0].name". */
+static void add_causes(struct arena *arena, struct json *causes, const struct api_item *item)
+{
+    const struct api_target *target = &item->change.target;
+    const char *object = arena_printf(arena, "%s/%.*s", target->kind->singular, (int)target->name.len, target->name.base != NULL ? target->name.base : "");
+    const struct field_violation *v = item->change.report.violations;
+    if (v == NULL)
+        add_cause(arena, causes, err_reason(item->err.code), object, slice_of(item->err.text));
+    for (; v != NULL; v = v->next)
+        add_cause(arena, causes, field_reason_name(v->reason), arena_printf(arena, "%s %.*s", object, (int)v->path.len, v->path.base), v->message);
+}
+
+static bool is_of_one_code(const struct api_bulk *bulk, enum err_code code)
+{
+    for (size_t i = 0; i < bulk->num_items; ++i)
+        if (bulk->items[i].err.code != ERR_NONE && bulk->items[i].err.code != code)
+            return false;
+    return true;
+}
+
+/* One Status for all, with what each object was refused for. Its details name the first, as clients expect one. */
 static void refuse(struct api_bulk *bulk)
 {
     struct arena *arena = bulk->call->arena;
-    struct field_report causes;
     struct err err = ERR_INIT;
     const struct api_item *first = NULL;
-    field_report_init(&causes, arena);
+    struct json *causes = json_new_array(arena);
     for (size_t i = 0; i < bulk->num_items; ++i) {
-        const struct api_item *item = &bulk->items[i];
-        const struct api_target *target = &item->change.target;
-        if (item->err.code == ERR_NONE)
+        if (bulk->items[i].err.code == ERR_NONE)
             continue;
-        first = first != NULL ? first : item;
-        field_report_add(&causes, item->err.code == ERR_CONFLICT ? FIELD_OWNED : FIELD_CHANGED,
-                         arena_printf(arena, "%s/%.*s", target->kind->singular, (int)target->name.len, target->name.base != NULL ? target->name.base : ""), "%s",
-                         item->err.text);
+        first = first != NULL ? first : &bulk->items[i];
+        add_causes(arena, causes, &bulk->items[i]);
     }
-    bool is_same_code = true;
-    for (size_t i = 0; i < bulk->num_items; ++i)
-        is_same_code = is_same_code && (bulk->items[i].err.code == ERR_NONE || bulk->items[i].err.code == first->err.code);
-    err_set(&err, is_same_code ? first->err.code : ERR_INVALID, "%zu of %zu objects refused, nothing was changed; the first: %s \"%.*s\": %s",
-            bulk->num_failed, bulk->num_items, first->change.target.kind->kind, (int)first->change.target.name.len,
-            first->change.target.name.base != NULL ? first->change.target.name.base : "", first->err.text);
-    struct json *body = api_status(arena, &err, NULL, &causes);
-    /* Details name the first, as clients expect one. */
-    json_set_str(arena, json_get(body, "details"), "kind", first->change.target.kind->plural);
-    if (first->change.target.name.len != 0)
-        json_set(arena, json_get(body, "details"), "name", json_new_string(arena, first->change.target.name));
+    const struct api_target *target = &first->change.target;
+    err_set(&err, is_of_one_code(bulk, first->err.code) ? first->err.code : ERR_INVALID, "%zu of %zu objects refused, nothing was changed; the first: %s \"%.*s\": %s",
+            bulk->num_failed, bulk->num_items, target->kind->kind, (int)target->name.len, target->name.base != NULL ? target->name.base : "", first->err.text);
+    struct json *body = api_status(arena, &err, NULL, NULL);
+    struct json *details = json_set(arena, body, "details", api_bulk_name(arena, target));
+    json_set(arena, details, "causes", causes);
     json_set(arena, body, "results", results_of(bulk));
     bulk->call->failure = slice_of(arena_strdup(arena, err.text));
     ctl_call_reply_json(bulk->call, err_status(err.code), body);
@@ -175,7 +193,7 @@ static void on_written(struct api_txn *txn)
     bool was_beaten = code == ERR_CONFLICT || code == ERR_EXISTS || code == ERR_NOT_FOUND;
     if (code == ERR_NONE)
         reply(bulk, txn->txn.rev);
-    else if (was_beaten && bulk->expect_head == 0 && bulk->num_tries < TRIES_MAX)
+    else if (was_beaten && bulk->num_tries < TRIES_MAX)
         start(bulk);
     else
         api_fail(bulk->call, &txn->txn.err, NULL, NULL);
@@ -225,10 +243,37 @@ static void submit(struct api_bulk *bulk, uint64_t head)
     api_txn_submit(&bulk->txn, bulk->call, bulk->verb, bulk->about);
 }
 
+static int on_later_change(const struct ctl_change *change, void *data)
+{
+    struct err *err = data;
+    if (change->is_status)
+        return 0;
+    err_set(err, ERR_CONFLICT, "the configuration has been changed: revision %llu by %.*s (%.*s)", (unsigned long long)change->rev,
+            (int)change->actor.len, change->actor.base, (int)MIN(change->key.name.len, (size_t)100), change->key.name.base);
+    return 1;
+}
+
+/* What the control plane says about objects is no change of the configuration, though it has revisions. */
+static int check_head(struct api_bulk *bulk, struct err *err)
+{
+    struct ctl_store *store = bulk->call->control->store;
+    if (bulk->expect_head > bulk->view->rev)
+        return err_set(err, ERR_CONFLICT, "expectedHead: revision %llu does not exist", (unsigned long long)bulk->expect_head);
+    if (bulk->expect_head == 0)
+        return 0;
+    struct err found = ERR_INIT;
+    if (ctl_store_read_changes(store, bulk->expect_head, bulk->view->rev, NULL, 0, on_later_change, &found, err) != 0)
+        return -1;
+    if (found.code != ERR_NONE)
+        *err = found;
+    return found.code != ERR_NONE ? -1 : 0;
+}
+
 static void run_plan(struct api_job *job)
 {
     struct api_bulk *bulk = CONTAINER_OF(job, struct api_bulk, job);
-    (void)bulk->plan(bulk, &job->err); /* on_planned() tells */
+    if (check_head(bulk, &job->err) == 0)
+        (void)bulk->plan(bulk, &job->err); /* on_planned() tells */
 }
 
 static void on_planned(struct api_job *job)
@@ -246,18 +291,10 @@ static void on_planned(struct api_job *job)
 
 static void start(struct api_bulk *bulk)
 {
-    struct err err = ERR_INIT;
     ++bulk->num_tries;
     bulk->num_items = bulk->cap_items = bulk->num_failed = 0;
     bulk->now_us = clock_wall_us();
     bulk->view = ctl_cache_view(bulk->call->control->cache);
-    if (bulk->expect_head != 0 && bulk->expect_head != bulk->view->rev) {
-        err_set(&err, ERR_CONFLICT, "the configuration has been changed: it is at revision %llu, not %llu", (unsigned long long)bulk->view->rev,
-                (unsigned long long)bulk->expect_head);
-        bulk->view = ctl_view_free(bulk->view);
-        api_fail(bulk->call, &err, NULL, NULL);
-        return;
-    }
     bulk->job.run = run_plan;
     bulk->job.done = on_planned;
     api_job_submit(&bulk->job, bulk->call);

@@ -198,7 +198,7 @@ static int on_change(const struct ctl_change *change, void *data)
     struct json *item = json_push(self->items, json_new_object(arena));
     json_set_str(arena, item, "op", op_name(change));
     set_key(arena, item, &change->key);
-    json_set_bool(arena, item, "isStatus", change->is_status);
+    json_set_bool(arena, item, "status", change->is_status);
     if (change->op == CTL_PUT && change->previous.base != NULL)
         json_set(arena, item, "changes", diff_texts(arena, &change->key, change->previous, change->object));
     struct json *shown = parse_shown(arena, &change->key, change->object);

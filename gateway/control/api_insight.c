@@ -43,24 +43,25 @@ struct rollout_wait {
     uint64_t rev, until_ms;
 };
 
+/* Revisions of statuses are not compiled: one above the last compiled is in it all the same when nothing waits. */
 static struct json *rollout_of(struct ctl_call *call, uint64_t rev, bool *ret_settled)
 {
     struct ctl_control *control = call->control;
-    struct ctl_rollout counts = ctl_distributor_rollout(control->distributor, rev);
     uint64_t compiled = ctl_activation_rev(control->activation);
+    bool is_compiled = compiled >= rev || ctl_activation_is_idle(control->activation);
+    struct ctl_rollout counts = ctl_distributor_rollout(control->distributor, is_compiled ? MIN(rev, compiled) : rev);
     const char *error = ctl_activation_error(control->activation);
     struct json *body = json_new_object(call->arena);
-    bool is_complete = compiled >= rev && counts.pending == 0 && counts.rejected == 0;
+    bool is_complete = is_compiled && error[0] == '\0' && counts.pending == 0 && counts.rejected == 0;
     json_set_int(call->arena, body, "revision", (int64_t)rev);
     json_set_int(call->arena, body, "compiledRevision", (int64_t)compiled);
-    json_set_bool(call->arena, body, "isCompiled", compiled >= rev);
+    json_set_bool(call->arena, body, "compiled", is_compiled);
     json_set_str(call->arena, body, "error", error);
-    struct json *nodes = json_set(call->arena, body, "nodes", json_new_object(call->arena));
-    json_set_int(call->arena, nodes, "synced", counts.synced);
-    json_set_int(call->arena, nodes, "pending", counts.pending);
-    json_set_int(call->arena, nodes, "rejected", counts.rejected);
-    json_set_bool(call->arena, body, "isComplete", is_complete);
-    *ret_settled = is_complete || error[0] != '\0' || (compiled >= rev && counts.pending == 0);
+    json_set_int(call->arena, body, "synced", is_compiled ? counts.synced : 0);
+    json_set_int(call->arena, body, "pending", counts.pending);
+    json_set_int(call->arena, body, "rejected", counts.rejected);
+    json_set_bool(call->arena, body, "complete", is_complete);
+    *ret_settled = is_compiled && (counts.pending == 0 || error[0] != '\0');
     return body;
 }
 
@@ -318,7 +319,7 @@ static void run_verify(struct api_job *job)
         job->err = err;
         return;
     }
-    json_set_bool(self->call->arena, self->body, "isWhole", is_whole);
+    json_set_bool(self->call->arena, self->body, "whole", is_whole);
     if (!is_whole) {
         json_set_int(self->call->arena, self->body, "brokenId", (int64_t)broken);
         json_set_str(self->call->arena, self->body, "message", err.text);

@@ -1,0 +1,438 @@
+"""The control API by plain calls: errors, selectors, paging, watches, access, bulk apply, history."""
+import http.client
+import json
+import ssl
+import threading
+
+import pytest
+
+from lib.control import GATEWAY, YAML, Control, route, service
+from lib.gateway import UnixConnection
+from lib.process import wait_until
+
+SERVICES = "/api/v1/namespaces/default/services"
+ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"
+MERGE = "application/merge-patch+json"
+
+
+@pytest.fixture
+def control(tmp_path, stopping):
+    server = Control(tmp_path)
+    stopping.append(server)
+    return server
+
+
+def make_service(name, port=80, **metadata):
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, **metadata},
+            "spec": {"ports": [{"name": "http", "port": port}]}}
+
+
+def tls_call(control, method, target, token=None, body=None, headers=None):
+    context = ssl.create_default_context(cafile=str(control.data / "ca.crt"))
+    connection = http.client.HTTPSConnection("127.0.0.1", control.port, context=context, timeout=30)
+    head = dict(headers or {})
+    if token is not None:
+        head["authorization"] = f"Bearer {token}"
+    if body is not None:
+        head.setdefault("content-type", "application/json")
+    connection.request(method, target, body=json.dumps(body) if body is not None else None, headers=head)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+# ---- errors ----
+
+@pytest.mark.parametrize("target", ["/foo", "/apis/none/v1/things", "/api/v1/pods", "/apis/gateway.networking.k8s.io/v9/gateways",
+                                    SERVICES + "/absent", SERVICES + "/a/logs", "/api/v1/services/a",
+                                    "/api/v1/namespaces/default/namespaces/x"])
+def test_what_is_not_there_is_a_status_404(control, target):
+    status = control.get(target, status=404)
+    assert status["kind"] == "Status" and status["reason"] == "NotFound" and status["message"]
+
+
+def test_methods_that_do_not_fit_are_405(control):
+    assert control.call("PUT", SERVICES, {}, status=405)["reason"] == "MethodNotAllowed"
+    assert control.call("POST", "/selvedge/v1/whoami", {}, status=405)
+
+
+@pytest.mark.parametrize("body, content_type, status", [
+    ("{", "application/json", 400), ("", "application/json", 400), ("a: [", YAML, 400), ("[]", "application/json", 400),
+    ('{"a":1,"a":2}', "application/json", 400), ("x", "text/plain", 415), ("a=b", "application/x-www-form-urlencoded", 415),
+    ("a: &a [*a]", YAML, 400), ('{"apiVersion":"v1","kind":"Pod"}', "application/json", 400), ("---\na: 1\n---\nb: 2", YAML, 400),
+    ('{"apiVersion":"v1","kind":"Service","metadata":{"name":"A B"},"spec":{}}', "application/json", 422),
+    ('{"metadata":[]}', "application/json", 422), ('{"metadata":{"name":"a\'; DROP TABLE object"}}', "application/json", 422),
+    ("[" * 100000, "application/json", 400)])
+def test_bad_bodies_are_refused(control, body, content_type, status):
+    answer = control.call("POST", SERVICES, body, content_type, status=status)
+    assert answer["kind"] == "Status" and answer["code"] == status
+
+
+def test_too_large_a_body_is_413(control):
+    assert control.call("POST", SERVICES, '"' + "x" * (4 << 20) + '"', status=413)["reason"] == "RequestEntityTooLarge"
+
+
+def test_all_violations_come_at_once_with_their_paths(control):
+    bad = make_service("web", 70000)
+    bad["spec"]["nonsense"] = 1
+    bad["metadata"]["labels"] = {"a b": "c"}
+    causes = control.call("POST", SERVICES, bad, status=422)["details"]["causes"]
+    fields = {cause["field"] for cause in causes}
+    assert "spec.ports[0].port" in fields and "spec.nonsense" in fields and len(fields) >= 3
+
+
+def test_field_validation_warns_or_ignores_when_asked(control):
+    odd = make_service("odd")
+    odd["spec"]["nonsense"] = 1
+    control.call("POST", SERVICES, odd, status=422)
+    connection = UnixConnection(control.socket)
+    connection.request("POST", SERVICES + "?fieldValidation=Warn", json.dumps(odd), {"content-type": "application/json"})
+    answer = connection.getresponse()
+    assert answer.status == 201 and "spec.nonsense" in answer.getheader("warning") and answer.getheader("warning").startswith("299 - ")
+    assert "nonsense" not in json.loads(answer.read())["spec"]
+    control.call("POST", SERVICES + "?fieldValidation=Ignore", {**odd, "metadata": {"name": "odd2"}})
+
+
+# ---- writing ----
+
+def test_generate_name_dry_run_and_yaml(control):
+    made = control.call("POST", SERVICES, {**make_service("x"), "metadata": {"generateName": "web-"}}, status=201)
+    assert made["metadata"]["name"].startswith("web-") and len(made["metadata"]["name"]) == 9
+    assert made["metadata"]["uid"] and made["metadata"]["generation"] == 1
+    control.call("POST", SERVICES + "?dryRun=All", make_service("ghost"), status=201)
+    control.get(SERVICES + "/ghost", status=404)
+    control.call("POST", SERVICES, service("fromyaml"), YAML, status=201)
+    status, text = control.api("GET", SERVICES + "/fromyaml", headers={"accept": YAML})
+    assert status == 200 and "\n  name: fromyaml" in text
+
+
+def test_a_stale_update_is_409_and_shows_what_changed(control):
+    first = control.call("POST", SERVICES, make_service("web"))
+    control.call("PATCH", SERVICES + "/web", {"spec": {"ports": [{"name": "http", "port": 81}]}}, MERGE)
+    first["spec"]["ports"][0]["port"] = 82
+    conflict = control.call("PUT", SERVICES + "/web", first, status=409)
+    assert conflict["reason"] == "Conflict" and "80 -> 81" in conflict["message"] and "unix:uid=" in conflict["message"]
+    assert conflict["details"]["causes"][0]["field"] == "spec.ports[http].port"
+
+
+def test_an_update_without_change_is_no_revision(control):
+    first = control.call("POST", SERVICES, make_service("web"))
+    again = control.call("PUT", SERVICES + "/web", make_service("web"))
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+def test_status_is_a_subresource(control):
+    control.call("POST", ROUTES, route(), YAML)
+    control.call("PATCH", ROUTES + "/web", {"status": {"parents": []}, "metadata": {"labels": {"a": "b"}}}, MERGE)
+    parents = [{"parentRef": {"name": "edge"}, "controllerName": "example.com/x", "conditions": []}]
+    answer = control.call("PATCH", ROUTES + "/web/status", {"status": {"parents": parents}, "spec": {"hostnames": ["evil.example"]}}, MERGE)
+    assert answer["status"]["parents"][0]["controllerName"] == "example.com/x"
+    assert answer["spec"]["hostnames"] == ["a.example"]
+    control.call("PATCH", ROUTES + "/web/status", {"status": {"parents": 5}}, MERGE, status=422)
+
+
+def test_delete_with_preconditions(control):
+    made = control.call("POST", SERVICES, make_service("web"))
+    control.call("DELETE", SERVICES + "/web", {"preconditions": {"uid": "other"}}, status=409)
+    control.call("DELETE", SERVICES + "/web", {"preconditions": {"resourceVersion": "1"}}, status=409)
+    control.call("DELETE", SERVICES + "/web?dryRun=All")
+    gone = control.call("DELETE", SERVICES + "/web", {"preconditions": {"uid": made["metadata"]["uid"]}, "propagationPolicy": "Foreground"})
+    assert gone["status"] == "Success" and gone["details"]["uid"] == made["metadata"]["uid"]
+
+
+def test_delete_collection_takes_selectors(control):
+    for i in range(4):
+        control.call("POST", SERVICES, make_service(f"s{i}", labels={"half": str(i % 2)}))
+    control.call("DELETE", SERVICES + "?labelSelector=half%3D0")
+    assert [item["metadata"]["name"] for item in control.get(SERVICES)["items"]] == ["s1", "s3"]
+
+
+def test_concurrent_patches_all_count(control):
+    control.call("POST", SERVICES, make_service("web"))
+    def patch(i):
+        for j in range(10):
+            control.call("PATCH", SERVICES + "/web", {"metadata": {"labels": {f"l{i}-{j}": "x"}}}, MERGE)
+    threads = [threading.Thread(target=patch, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(control.get(SERVICES + "/web")["metadata"]["labels"]) == 40
+
+
+# ---- lists, tables ----
+
+def test_lists_page_and_select(control):
+    control.apply("".join(service(f"s{i:02}") for i in range(25)))
+    names, token, pages = [], "", 0
+    while True:
+        page = control.get(f"{SERVICES}?limit=10" + (f"&continue={token}" if token else ""))
+        names += [item["metadata"]["name"] for item in page["items"]]
+        pages += 1
+        token = page["metadata"].get("continue", "")
+        if not token:
+            break
+    assert pages == 3 and names == [f"s{i:02}" for i in range(25)]
+    assert len(control.get(SERVICES + "?fieldSelector=metadata.name%3Ds03")["items"]) == 1
+    control.get(SERVICES + "?fieldSelector=spec.type%3Dx", status=400)
+    control.get(SERVICES + "?labelSelector=a%20in%20(", status=400)
+    control.get(SERVICES + "?continue=garbage", status=400)
+
+
+def test_tables_and_bare_metadata(control):
+    control.call("POST", SERVICES, make_service("web"))
+    def get(accept, target=SERVICES):
+        status, text = control.api("GET", target, headers={"accept": accept})
+        assert status == 200, text
+        return json.loads(text)
+    table = get("application/json;as=Table;v=v1;g=meta.k8s.io")
+    assert table["kind"] == "Table" and [c["name"] for c in table["columnDefinitions"]][0] == "Name"
+    assert table["rows"][0]["cells"][0] == "web" and table["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
+    assert get("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", SERVICES + "/web")["apiVersion"] == "meta.k8s.io/v1beta1"
+    assert "object" not in get("application/json;as=Table;v=v1;g=meta.k8s.io", SERVICES + "?includeObject=None")["rows"][0]
+    assert get("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io")["kind"] == "PartialObjectMetadataList"
+    assert get("application/json;as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io,application/json", "/apis")["kind"] == "APIGroupList"
+    assert control.api("GET", SERVICES, headers={"accept": "image/png"})[0] == 406
+
+
+# ---- watches ----
+
+class Watch:
+    def __init__(self, control, target):
+        self.connection = UnixConnection(control.socket)
+        self.connection.request("GET", target)
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200, self.answer.read()
+
+    def next(self):
+        line = self.answer.readline()
+        return json.loads(line) if line else None
+
+    def close(self):
+        self.connection.close()
+
+
+def test_watch_tells_changes_in_order(control):
+    first = control.call("POST", SERVICES, make_service("web"))
+    watch = Watch(control, f"{SERVICES}?watch=true&resourceVersion={first['metadata']['resourceVersion']}")
+    control.call("POST", SERVICES, make_service("later"))
+    control.call("PATCH", SERVICES + "/web", {"metadata": {"labels": {"a": "b"}}}, MERGE)
+    control.call("DELETE", SERVICES + "/later")
+    events = [watch.next() for _ in range(3)]
+    assert [(e["type"], e["object"]["metadata"]["name"]) for e in events] == [("ADDED", "later"), ("MODIFIED", "web"), ("DELETED", "later")]
+    revisions = [int(e["object"]["metadata"]["resourceVersion"]) for e in events]
+    assert revisions == sorted(revisions)
+    watch.close()
+
+
+def test_watch_without_revision_begins_with_what_is_there_and_ends_in_time(control):
+    control.call("POST", SERVICES, make_service("web"))
+    watch = Watch(control, f"{SERVICES}?watch=1&timeoutSeconds=1")
+    assert watch.next()["type"] == "ADDED"
+    assert watch.next() is None
+
+
+def test_watch_follows_selectors(control):
+    watch = Watch(control, f"{SERVICES}?watch=true&labelSelector=a%3Db")
+    control.call("POST", SERVICES, make_service("web"))
+    control.call("PATCH", SERVICES + "/web", {"metadata": {"labels": {"a": "b"}}}, MERGE)
+    control.call("PATCH", SERVICES + "/web", {"metadata": {"labels": {"a": "c"}}}, MERGE)
+    assert [watch.next()["type"] for _ in range(2)] == ["ADDED", "DELETED"]
+    watch.close()
+
+
+def test_watch_ends_when_the_token_is_revoked(control):
+    token = control.make_token("temp", "viewer")
+    context = ssl.create_default_context(cafile=str(control.data / "ca.crt"))
+    connection = http.client.HTTPSConnection("127.0.0.1", control.port, context=context, timeout=10)
+    connection.request("GET", f"{SERVICES}?watch=true", headers={"authorization": f"Bearer {token}"})
+    answer = connection.getresponse()
+    assert answer.status == 200
+    control.api("DELETE", "/selvedge/v1/tokens/temp")
+    assert answer.readline() == b""
+
+
+def test_watch_refuses_what_it_does_not_do(control):
+    control.get(SERVICES + "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", status=422)
+    control.get(SERVICES + "?watch=true&resourceVersion=abc", status=400)
+    control.get(SERVICES + "?watch=true&resourceVersion=999999", status=504)
+
+
+# ---- access ----
+
+def test_roles(control):
+    viewer, editor = control.make_token("v", "viewer"), control.make_token("e", "editor")
+    assert tls_call(control, "GET", SERVICES)[0] == 401
+    assert tls_call(control, "GET", SERVICES, "sv_wrong")[0] == 401
+    assert tls_call(control, "GET", "/version")[0] == 200 and tls_call(control, "GET", "/healthz")[0] == 200
+    assert tls_call(control, "GET", SERVICES, viewer)[0] == 200
+    status, text = tls_call(control, "POST", SERVICES, viewer, make_service("web"))
+    assert status == 403 and "editor" in text
+    assert tls_call(control, "POST", SERVICES, editor, make_service("web"))[0] == 201
+    assert tls_call(control, "GET", "/selvedge/v1/tokens", editor)[0] == 403
+    assert tls_call(control, "GET", "/selvedge/v1/audit", editor)[0] == 403
+    assert tls_call(control, "DELETE", "/apis/selvedge.dev/v1alpha1/nodes/local", editor)[0] == 403
+    assert json.loads(tls_call(control, "GET", "/selvedge/v1/whoami", viewer)[1])["role"] == "viewer"
+    refused = [entry for entry in control.get("/selvedge/v1/audit")["items"] if entry["status"] in (401, 403)]
+    assert {entry["actor"] for entry in refused} >= {"anonymous", "token:v", "token:e"}
+
+
+def test_tokens_stay_in_their_namespaces(control):
+    control.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
+    token = control.make_token("shop", "editor", namespaces=["shop"])
+    assert tls_call(control, "GET", "/apis", token)[0] == 200
+    assert tls_call(control, "POST", "/api/v1/namespaces/shop/services", token, make_service("web"))[0] == 201
+    assert tls_call(control, "POST", SERVICES, token, make_service("web"))[0] == 403
+    assert tls_call(control, "GET", "/api/v1/services", token)[0] == 403
+    assert tls_call(control, "GET", "/selvedge/v1/revisions", token)[0] == 403
+    assert tls_call(control, "POST", "/selvedge/v1/apply", token, make_service("b", namespace="default"))[0] == 403
+    assert tls_call(control, "POST", "/selvedge/v1/apply", token, make_service("b", namespace="shop"))[0] == 200
+
+
+def test_viewers_do_not_see_secrets(control):
+    control.call("POST", "/api/v1/namespaces/default/secrets", {"metadata": {"name": "s"}, "stringData": {"password": "hunter2"}})
+    viewer = control.make_token("v", "viewer")
+    for accept in ("application/json", YAML, "application/json;as=Table;v=v1;g=meta.k8s.io"):
+        for target in ("/api/v1/namespaces/default/secrets/s", "/api/v1/secrets?includeObject=Object"):
+            status, text = tls_call(control, "GET", target, viewer, headers={"accept": accept})
+            assert status == 200 and "aHVudGVyMg" not in text and "hunter2" not in text
+    for target in ("/selvedge/v1/revisions/3?include=objects", "/selvedge/v1/diff?from=2&include=objects"):
+        assert "aHVudGVyMg" not in control.api("GET", target)[1]
+    assert control.get("/api/v1/namespaces/default/secrets/s")["data"]["password"] == "aHVudGVyMg=="
+
+
+def test_pages_of_other_origins_change_nothing(control):
+    body = make_service("web")
+    assert tls_call(control, "POST", SERVICES, control.token, body, {"origin": "https://evil.example"})[0] == 403
+    assert tls_call(control, "POST", SERVICES, control.token, body, {"origin": "null"})[0] == 403
+    assert tls_call(control, "POST", SERVICES, control.token, body, {"content-type": "text/plain"})[0] == 415
+    assert tls_call(control, "POST", SERVICES, control.token, body, {"origin": f"https://127.0.0.1:{control.port}"})[0] == 201
+
+
+# ---- bulk apply, history ----
+
+def test_apply_is_one_revision_all_or_nothing(control):
+    before = control.get("/selvedge/v1/revisions")["head"]
+    bad = control.apply(GATEWAY + service() + service("bad", port=70000) + route(), status=422)
+    assert "1 of 4" in bad["message"] and bad["details"]["causes"][0]["field"] == "service/bad spec.ports[0].port"
+    assert [r["result"] for r in bad["results"]].count("refused") == 1
+    control.get(SERVICES + "/web", status=404)
+    done = control.apply(GATEWAY + service() + route(), "?message=first%20try")
+    assert [r["result"] for r in done["results"]] == ["created"] * 3
+    newest = [r for r in control.get("/selvedge/v1/revisions")["items"] if r["message"] == "first try"]
+    assert len(newest) == 1 and newest[0]["changes"] == 3 and newest[0]["revision"] == done["revision"] > before
+    again = control.apply(GATEWAY + service() + route())
+    assert [r["result"] for r in again["results"]] == ["unchanged"] * 3
+
+
+def test_apply_brings_its_namespaces(control):
+    control.apply(service(namespace="shop"), status=404)
+    control.apply(service(namespace="shop") + "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
+
+
+def test_apply_prunes_what_its_owner_left_out(control):
+    control.apply(service("a") + service("b"), "?owner=git")
+    control.apply(service("c"))
+    done = control.apply(service("a"), "?owner=git&prune=true")
+    assert {r["name"]: r["result"] for r in done["results"]} == {"a": "unchanged", "b": "pruned"}
+    assert [item["metadata"]["name"] for item in control.get(SERVICES)["items"]] == ["a", "c"]
+    control.apply(service("a"), "?prune=true", status=400)
+
+
+def test_apply_dry_run_tells_the_changes(control):
+    control.apply(route())
+    done = control.apply(route(hostname="b.example"), "?dryRun=All")
+    assert done["results"][0]["changes"][0]["path"] == "spec.hostnames[0]"
+    assert control.get(ROUTES + "/web")["spec"]["hostnames"] == ["a.example"]
+
+
+def test_apply_on_an_expected_head(control):
+    head = control.apply(service("a"))["revision"]
+    control.apply(service("b"), f"?expectedHead={head}")
+    control.apply(service("c"), f"?expectedHead={head}", status=409)
+
+
+def test_apply_does_not_take_others_fields_without_force(control):
+    control.apply(service(port=80), "?fieldManager=git")
+    control.call("PATCH", SERVICES + "/web", {"spec": {"ports": [{"name": "other", "port": 80}]}}, MERGE)
+    conflict = control.apply(service(port=80), "?fieldManager=git", status=409)
+    assert conflict["details"]["causes"][0]["reason"] == "FieldManagerConflict"
+    control.apply(service(port=80), "?fieldManager=git&force=true")
+    assert control.get(SERVICES + "/web")["spec"]["ports"][0]["name"] == "http"
+
+
+def test_history_diff_and_rollback(control):
+    first = control.apply(GATEWAY + service() + route(), "?message=one")["revision"]
+    second = control.apply(route(hostname="b.example") + service("new"), "?message=two")["revision"]
+    shown = control.get(f"/selvedge/v1/revisions/{second}")
+    assert shown["message"] == "two" and {i["op"] for i in shown["items"]} == {"create", "update"}
+    diff = control.get(f"/selvedge/v1/diff?from={first}&to={second}")
+    by_name = {item["name"]: item for item in diff["items"]}
+    assert by_name["web"]["changes"][0] == {"path": "spec.hostnames[0]", "op": "replace", "from": "a.example", "to": "b.example"}
+    assert by_name["new"]["op"] == "create"
+    back = control.get(f"/selvedge/v1/diff?from={second}&to={first}")
+    assert {item["name"]: item["op"] for item in back["items"]} == {"web": "update", "new": "delete"}
+    control.call("POST", "/selvedge/v1/rollback", {"revision": first, "kind": "httproute", "name": "web"})
+    assert control.get(ROUTES + "/web")["spec"]["hostnames"] == ["a.example"]
+    control.get(SERVICES + "/new")
+    control.call("POST", "/selvedge/v1/rollback", {"revision": first, "message": "undo"})
+    control.get(SERVICES + "/new", status=404)
+    control.call("POST", "/selvedge/v1/rollback", {"revision": second})
+    assert control.get(ROUTES + "/web")["spec"]["hostnames"] == ["b.example"]
+    control.call("POST", "/selvedge/v1/rollback", {"revision": 10 ** 6}, status=422)
+    history = control.get("/selvedge/v1/revisions?kind=httproute&name=web")["items"]
+    assert len(history) == 4
+
+
+def test_rollback_brings_back_what_was_deleted(control):
+    rev = control.apply("---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n" + service(namespace="shop"))["revision"]
+    control.call("DELETE", "/api/v1/namespaces/shop")
+    control.get("/api/v1/namespaces/shop/services/web", status=404)
+    control.call("POST", "/selvedge/v1/rollback", {"revision": rev})
+    assert control.get("/api/v1/namespaces/shop/services/web")["metadata"]["generation"] == 1
+
+
+def test_revisions_are_compiled_and_explained(control):
+    rev = control.apply(GATEWAY + service() + route())["revision"]
+    status = control.get(f"/selvedge/v1/revisions/{rev}/status?wait=20")
+    assert status["compiled"] and status["complete"] and status["synced"] == 0
+    told = control.call("POST", "/selvedge/v1/explain", {"url": "http://a.example:8080/x?y=1", "headers": {"X-A": "b"}})
+    assert told["route"] == "httproute/default/web"
+    assert control.get("/selvedge/v1/explain?url=http://nobody.example:8080/")["outcome"] == "no route"
+    control.get("/selvedge/v1/explain?url=http://a.example:9/", status=404)
+    control.get("/selvedge/v1/explain?url=nonsense", status=422)
+
+
+def test_idempotency_key_returns_the_first_result(control):
+    headers = {"idempotency-key": "k1"}
+    first = control.call("POST", "/selvedge/v1/apply", service(), YAML, headers=headers)
+    control.call("DELETE", SERVICES + "/web")
+    again = control.call("POST", "/selvedge/v1/apply", service(), YAML, headers=headers)
+    assert again["revision"] == first["revision"]
+
+
+def test_audit_is_whole_and_backup_is_made(control):
+    control.apply(service(), "?message=hello")
+    entries = control.get("/selvedge/v1/audit")["items"]
+    assert any(e["verb"] == "apply" and e["message"] == "hello" and e["revision"] for e in entries)
+    assert control.get("/selvedge/v1/audit/verify") == {"whole": True}
+    made = control.call("POST", "/selvedge/v1/backup", {})
+    assert made["bytes"] > 0 and made["path"].startswith(str(control.data))
+
+
+def test_everything_is_there_after_a_kill(control):
+    revision = control.apply(GATEWAY + service() + route())["revision"]
+    control.process.kill()
+    control.start()
+    assert control.get("/selvedge/v1/revisions")["head"] >= revision
+    assert control.get(ROUTES + "/web")["spec"]["hostnames"] == ["a.example"]
+    watch = Watch(control, f"{SERVICES}?watch=true&resourceVersion=1&timeoutSeconds=1")
+    assert watch.next()["object"]["metadata"]["name"] == "web"
+    watch.close()
+
+
+def test_many_objects_list_quickly_enough_to_use(control):
+    control.apply("".join(service(f"s{i}") for i in range(2000)))
+    assert len(control.get(SERVICES)["items"]) == 2000
+    wait_until("statuses", lambda: control.get("/selvedge/v1/revisions")["head"] > 0)
