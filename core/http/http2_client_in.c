@@ -241,6 +241,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_HEADERS:
         return headers_frame(client, is_end);
     case NGHTTP2_DATA:
+        if (ht_h2_glitch_data(&client->h2, frame))
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
         stream = is_end ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
         if (stream != NULL)
             remote_done(stream);

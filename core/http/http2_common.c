@@ -155,7 +155,7 @@ static const struct {
     const char *name;
     uint32_t limit, fades;
 } glitch_table[HT_H2_NUM_GLITCHES] = {
-    [HT_H2_RESET_BY_PEER] = {"flood of stream resets", 700, 150},
+    [HT_H2_RESET_BY_PEER] = {"flood of stream resets", 700, 50},
     [HT_H2_RESET_BY_US] = {"flood of malformed streams", 200, 10},
     [HT_H2_PING] = {"PING flood", 500, 10},
     [HT_H2_SETTINGS] = {"SETTINGS flood", 100, 5},
@@ -193,11 +193,8 @@ bool ht_h2_glitch_frame(struct ht_h2 *h2, const nghttp2_frame_hd *hd)
 {
     switch (hd->type) {
     case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA: /* see ht_h2_glitch_data() */
         return false;
-    case NGHTTP2_DATA:
-        if (hd->length != 0 || (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0)
-            return false;
-        return ht_h2_glitch(h2, HT_H2_EMPTY_DATA);
     case NGHTTP2_PRIORITY:
         return ht_h2_glitch(h2, HT_H2_PRIORITY);
     case NGHTTP2_RST_STREAM:
@@ -213,6 +210,14 @@ bool ht_h2_glitch_frame(struct ht_h2 *h2, const nghttp2_frame_hd *hd)
     default:
         return ht_h2_glitch(h2, HT_H2_UNKNOWN);
     }
+}
+
+bool ht_h2_glitch_data(struct ht_h2 *h2, const nghttp2_frame *frame)
+{
+    bool is_empty =
+        frame->hd.length == frame->data.padlen && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0;
+
+    return UNLIKELY(is_empty) && ht_h2_glitch(h2, HT_H2_EMPTY_DATA);
 }
 
 static void forgive(struct ht_h2 *h2, enum ht_h2_glitch kind, uint32_t less)

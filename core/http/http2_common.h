@@ -141,6 +141,8 @@ void ht_h2_consumed(struct ht_h2_stream *stream, size_t len);
 /* True: over the limit; h2->flood says of what. */
 bool ht_h2_glitch(struct ht_h2 *h2, enum ht_h2_glitch kind);
 bool ht_h2_glitch_frame(struct ht_h2 *h2, const nghttp2_frame_hd *hd);
+/* A DATA frame is in: was there any in it but padding? */
+bool ht_h2_glitch_data(struct ht_h2 *h2, const nghttp2_frame *frame);
 /* Useful work was done: forgives. `bytes` of DATA sent. */
 void ht_h2_worked(struct ht_h2 *h2, size_t bytes);
 void ht_h2_finished_one(struct ht_h2 *h2); /* a request went through whole */

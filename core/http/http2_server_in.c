@@ -237,6 +237,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
             head_complete(stream, is_end);
         return 0;
     case NGHTTP2_DATA:
+        if (ht_h2_glitch_data(&server->h2, frame))
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
         stream = is_end ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
         if (stream != NULL)
             remote_done(stream);

@@ -793,6 +793,7 @@ FLOOD(settings_flood_ends_it, SETTINGS, 0, 0, 0, NULL)
 FLOOD(settings_ack_flood_ends_it, SETTINGS, 0, 0, 6, "\0\3\0\0\0\1")
 FLOOD(priority_flood_ends_it, PRIORITY, 0, 99, 5, "\0\0\0\0\1")
 FLOOD(empty_data_flood_ends_it, DATA, 0, 1, 0, NULL)
+FLOOD(padding_flood_ends_it, DATA, 8, 1, 5, "\4\0\0\0\0")
 FLOOD(unknown_frame_flood_ends_it, 0x42, 0, 0, 3, "abc")
 FLOOD(window_update_flood_ends_it, WINDOW_UPDATE, 0, 1, 4, "\0\0\0\1")
 
@@ -1251,6 +1252,7 @@ int main(void)
         T(settings_ack_flood_ends_it),
         T(priority_flood_ends_it),
         T(empty_data_flood_ends_it),
+        T(padding_flood_ends_it),
         T(unknown_frame_flood_ends_it),
         T(window_update_flood_ends_it),
         T(continuation_flood_ends_it),
