@@ -174,7 +174,7 @@ static void write_hunks(struct strbuf *out, const struct edit *script, size_t nu
         if (at == num)
             return;
         size_t begin = at - MIN(at, (size_t)CONTEXT), last = at;
-        for (; at < num && at - last <= 2 * CONTEXT; ++at)
+        for (; at < num && at - last <= 2 * CONTEXT + 1; ++at)
             if (script[at].sign != ' ')
                 last = at;
         at = last + 1;
