@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 static const char help[] =
-    "usage: selvedge-gateway [OPTIONS]            the gateway: proxy, control API and console, supervised\n"
+    "usage: selvedge-gateway [OPTIONS]            the gateway: proxy and control API, supervised\n"
     "       selvedge-gateway --control URL --token TOKEN [OPTIONS]\n"
     "                                             a pure proxy that joins another box's control API\n"
     "       selvedge-gateway control|proxy [OPTIONS]\n"
