@@ -9,7 +9,7 @@ static int verify(struct cli *cli)
     int status = cli_call(cli, &(struct cli_request){.path = "/selvedge/v1/audit/verify", .timeout_ms = 600000}, &answer);
     if (status != CLI_OK)
         return status;
-    if (!json_is_true(json_get(answer.json, "isWhole")))
+    if (!json_is_true(json_get(answer.json, "whole")))
         return cli_fail(cli, CLI_DIFFERENT, "the audit log was tampered with: entry %lld does not fit the one before (%s)",
                         (long long)json_int_or(json_get(answer.json, "brokenId"), 0), json_str(json_get(answer.json, "message"), ""));
     fprintf(cli->out, "the audit log is whole\n");

@@ -120,8 +120,8 @@ static void check_audit(struct doctor *d)
 {
     const struct json *told = ask(d, "audit log", "/selvedge/v1/audit/verify");
     if (told != NULL)
-        finding(d, json_is_true(json_get(told, "isWhole")) ? CLI_GREEN : CLI_RED, "audit log",
-                json_is_true(json_get(told, "isWhole")) ? "whole" : json_str(json_get(told, "message"), "its chain is broken"));
+        finding(d, json_is_true(json_get(told, "whole")) ? CLI_GREEN : CLI_RED, "audit log",
+                json_is_true(json_get(told, "whole")) ? "whole" : json_str(json_get(told, "message"), "its chain is broken"));
 }
 
 int verb_doctor(struct cli *cli)

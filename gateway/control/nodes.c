@@ -256,6 +256,7 @@ static void on_flush_due(struct timer *timer)
     struct ctl_nodes *nodes = CONTAINER_OF(timer, struct ctl_nodes, flush_timer);
     struct flush *flush = xcalloc(1, sizeof(*flush));
     flush->worker = nodes->config.worker;
+    nodes->flushed_ms = net_now_ms(nodes->config.worker);
     flush->arena = arena_new(0);
     flush->txn.writes = arena_zalloc(flush->arena, nodes->num_news * sizeof(struct ctl_write));
     LIST_FOR_SAFE(news, &nodes->news, struct news, link)
@@ -287,7 +288,8 @@ void ctl_nodes_on_node(struct ctl_nodes *nodes, const struct ctl_node_view *view
     hashmap_puts(&nodes->news_by_name, news->name, news);
     ++nodes->num_news;
     if (!timer_is_running(&nodes->flush_timer))
-        timer_start(&nodes->config.worker->timers, &nodes->flush_timer, net_now_ms(nodes->config.worker) + CTL_NODES_FLUSH_MS);
+        timer_start(&nodes->config.worker->timers, &nodes->flush_timer,
+                    MAX(net_now_ms(nodes->config.worker) + CTL_NODES_SOON_MS, nodes->flushed_ms + CTL_NODES_FLUSH_MS));
 }
 
 /* ---------- life ---------- */

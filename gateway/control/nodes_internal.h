@@ -6,8 +6,9 @@
 
 #define CTL_NODE_KIND SLICE("selvedge.dev/nodes")
 
-/* Statuses of nodes change with every revision and every node: they are written together, this often at most. */
-enum { CTL_NODES_FLUSH_MS = 1000 };
+/* Statuses of nodes change with every revision and every node: they are written together, once a second at most; the
+ * first one after a while without any soon. */
+enum { CTL_NODES_FLUSH_MS = 1000, CTL_NODES_SOON_MS = 50 };
 
 struct ctl_nodes {
     struct ctl_nodes_config config;
@@ -15,6 +16,7 @@ struct ctl_nodes {
     struct hashmap news_by_name;
     size_t num_news;
     struct timer flush_timer;
+    uint64_t flushed_ms;
 };
 
 /* 0, or ERR_UNAUTHORIZED, ERR_FORBIDDEN: whether the caller is the node `name`. */
