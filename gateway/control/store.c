@@ -5,6 +5,7 @@
  * was found: repair is a restore, which an operator decides. */
 #include "gateway/control/store_private.h"
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 
 #include <errno.h>
@@ -143,6 +144,8 @@ static struct ctl_store *store_new(const struct ctl_store_config *config)
     store->config.keep_days = config->keep_days != 0 ? config->keep_days : KEEP_DAYS;
     store->config.keep_revisions = config->keep_revisions != 0 ? config->keep_revisions : KEEP_REVISIONS;
     store->lock_fd = -1;
+    store->audit_tokens = ST_AUDIT_BURST;
+    store->audit_tokens_us = clock_mono_us();
     pthread_mutex_init(&store->mutex, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -268,13 +271,33 @@ int ctl_store_compact(struct ctl_store *store, struct err *err)
     return st_op_wait(store, &op, err);
 }
 
+/* Under the mutex. */
+static bool take_audit_token(struct ctl_store *store)
+{
+    uint64_t now_us = clock_mono_us();
+    if (now_us > store->audit_tokens_us)
+        store->audit_tokens += (double)(now_us - store->audit_tokens_us) * ST_AUDIT_PER_S / 1e6;
+    store->audit_tokens_us = now_us;
+    store->audit_tokens = MIN(store->audit_tokens, ST_AUDIT_BURST);
+    if (store->audit_tokens < 1)
+        return false;
+    store->audit_tokens -= 1;
+    return true;
+}
+
+/* Under the mutex. */
+static bool may_audit(struct ctl_store *store)
+{
+    return store->audit_queue_len < ST_AUDIT_QUEUE_MAX && !store->is_stopping && !store->is_read_only &&
+           take_audit_token(store);
+}
+
 void ctl_store_audit(struct ctl_store *store, const struct ctl_audit *entry)
 {
     struct st_op *op = st_audit_copy(entry);
     pthread_mutex_lock(&store->mutex);
-    bool has_room =
-        store->audit_queue_len < ST_AUDIT_QUEUE_MAX && !store->is_stopping && !store->is_read_only;
-    if (has_room) {
+    bool is_kept = may_audit(store);
+    if (is_kept) {
         list_push(&store->audit_queue, &op->link);
         if (store->audit_queue_len++ == 0)
             pthread_cond_signal(&store->has_work);
@@ -282,7 +305,7 @@ void ctl_store_audit(struct ctl_store *store, const struct ctl_audit *entry)
         ++store->audit_dropped;
     }
     pthread_mutex_unlock(&store->mutex);
-    if (!has_room)
+    if (!is_kept)
         free(op);
 }
 

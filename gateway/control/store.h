@@ -146,8 +146,9 @@ struct ctl_audit {
     uint64_t rev;      /* 0: nothing was written */
     unsigned status;
 };
-/* For what is no transaction (refused attempts, sign-ins). Copied, queued, never blocks. Beyond 4096 waiting entries the
- * rest is counted, and the count becomes an entry of its own (verb "dropped"). */
+/* For what is no transaction (refused attempts, sign-ins). Copied, queued, never blocks. A flood must not fill the disk:
+ * 20 entries a second are kept after a burst of 2000, and 4096 may wait; the rest is counted, and the count becomes an
+ * entry of its own (verb "dropped"), at most one in 10 s. */
 void ctl_store_audit(struct ctl_store *store, const struct ctl_audit *entry);
 /* Newest first, below `before_id` (0: from the newest), at most `limit`. */
 typedef int (*ctl_audit_cb)(uint64_t id, const struct ctl_audit *entry, struct slice hash, void *data);

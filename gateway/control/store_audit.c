@@ -144,9 +144,9 @@ int st_audit_append(struct ctl_store *store, const struct ctl_audit *entry, stru
 
 int st_audit_append_dropped(struct ctl_store *store, uint64_t num, struct err *err)
 {
-    char text[96];
+    char text[128];
     snprintf(text, sizeof(text),
-             "%llu entries were lost before this one: they came faster than they could be written",
+             "%llu entries before this one were dropped: too many came, or the disk did not take them",
              (unsigned long long)num);
     struct ctl_audit entry = {.at_us = clock_wall_us(),
                               .actor = SLICE("system:store"),

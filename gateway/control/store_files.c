@@ -23,7 +23,8 @@ static char *beside(const char *path, const char *name)
     return strbuf_take(&out);
 }
 
-/* root restores, the control process's user goes on with it: what root makes belongs to the folder's owner. */
+/* root restores, the control process's user goes on with it: what root makes belongs to the folder's owner.
+ */
 static void own_as_folder(int fd, const char *path)
 {
     struct stat st;

@@ -22,6 +22,9 @@
 enum {
     ST_QUEUE_MAX = 1024,
     ST_AUDIT_QUEUE_MAX = 4096,
+    ST_AUDIT_BURST = 2000,
+    ST_AUDIT_PER_S = 20,
+    ST_AUDIT_DROPPED_US = 10000000, /* between two entries that tell of dropped ones */
     ST_GROUP_MAX = 64,
     ST_GROUP_US = 2000,         /* a group takes no further transaction after this long */
     ST_READERS_MAX = 8,
@@ -166,6 +169,8 @@ struct ctl_store {
     struct list queue, audit_queue; /* of struct st_op */
     size_t queue_len, audit_queue_len;
     uint64_t audit_dropped;
+    double audit_tokens;            /* of ST_AUDIT_BURST; refilled as time goes by */
+    uint64_t audit_tokens_us;       /* monotonic: when they were last refilled */
     bool is_stopping;
     struct err read_only_why;
     struct list idle_readers;
@@ -184,6 +189,7 @@ struct ctl_store {
     int wal_pages, wal_checkpointed;
     unsigned num_io_errors;
     struct list group_ops;          /* of struct st_op: taken from the queue, not yet answered */
+    uint64_t next_dropped_us;       /* monotonic: the next "dropped" entry not before */
     struct st_op *backup;           /* in progress */
     struct st_op *compact;          /* asked for and in progress */
     uint64_t next_compact_us;       /* monotonic: when compaction looks again by itself */

@@ -199,13 +199,18 @@ static int run_ops(struct ctl_store *store, struct err *err)
     return 0;
 }
 
-/* Hands over the waiting entries, and the count of those that found no room. */
+/* Hands over the waiting entries, and when it is time to tell of them the count of those that were dropped.
+ */
 static uint64_t take_audits(struct ctl_store *store, struct list *taken)
 {
+    uint64_t dropped = 0, now_us = clock_mono_us();
     list_init(taken);
     pthread_mutex_lock(&store->mutex);
-    uint64_t dropped = store->audit_dropped;
-    store->audit_dropped = 0;
+    if (store->audit_dropped != 0 && (now_us >= store->next_dropped_us || store->is_stopping)) {
+        dropped = store->audit_dropped;
+        store->audit_dropped = 0;
+        store->next_dropped_us = now_us + ST_AUDIT_DROPPED_US;
+    }
     while (!list_is_empty(&store->audit_queue)) {
         struct st_op *op = LIST_FIRST(&store->audit_queue, struct st_op, link);
         list_remove(&op->link);
@@ -220,6 +225,7 @@ static void count_dropped(struct ctl_store *store, uint64_t dropped)
 {
     pthread_mutex_lock(&store->mutex);
     store->audit_dropped += dropped;
+    store->next_dropped_us = 0; /* what the last such entry told was not written */
     pthread_mutex_unlock(&store->mutex);
 }
 
@@ -411,6 +417,8 @@ void *st_writer_main(void *data)
         if (is_idle && store->wal_pages > 0 && !store->is_read_only)
             checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE);
     }
+    if (store->audit_dropped != 0 && !store->is_read_only) /* is_stopping: nobody adds to it any more */
+        run_group(store);
     stop(store);
     return NULL;
 }

@@ -314,8 +314,8 @@ static void audit_entries_that_could_not_be_written_are_counted(void **state)
 
 enum { SESSIONS = 3, SESSION_WRITES = 5, LARGE = 400000, STEPS_TRIED = 200 };
 
-/* acked_at[n]: how many steps there were when write n was acknowledged. The second session may write so much that the
- * log is checkpointed, and begun again, in its midst. */
+/* acked_at[n]: how many steps there were when write n was acknowledged. The second session may write so much
+ * that the log is checkpointed, and begun again, in its midst. */
 static unsigned record_sessions(size_t *acked_at, bool has_large)
 {
     unsigned num = 0;

@@ -62,8 +62,7 @@ static void *write_part(void *data)
 static int be_the_victim(const char *path, unsigned first, unsigned num)
 {
     struct err err = ERR_INIT;
-    struct ctl_store_config config = {
-        .path = path, .keep_revisions = 500, .keep_days = 1}; /* keeps 1500 */
+    struct ctl_store_config config = {.path = path, .keep_revisions = 500, .keep_days = 1}; /* keeps 1500 */
     struct ctl_store *store = ctl_store_open(&config, &err);
     if (store == NULL) {
         fprintf(stderr, "%s\n", err.text);
