@@ -1,13 +1,16 @@
 /* What the HTTP/2 server and client engines share: an nghttp2 session over a net_io, with bounded queues and
  * one flush per event.
  *
- * Sending:   frames are produced only inside the flush, which runs from a net_post: whatever all streams of a
+ * Sending: frames are produced only inside the flush, which runs from a net_post: whatever all streams of a
  * connection had to say during one turn of the loop leaves in one write. While the socket is blocked no frame
- * is made, so a stream's bytes wait in its own `out` queue and its sender is told to stop. Receiving: the
- * connection's window is given back as bytes arrive, a stream's window only as its receiver takes them: one
- * stuck stream holds its own window and nobody else's. Floods:    what costs us more than the peer is counted
- * by kind; counts fade with time and with useful work. Threads:   the worker's. Memory: queue chunks are
- * charged to the worker. */
+ * is made, so a stream's bytes wait in its own `out` queue and its sender is told to stop.
+ *
+ * Receiving: the connection's window is given back as bytes arrive, a stream's window only as its receiver
+ * takes them: one stuck stream holds its own window and nobody else's.
+ *
+ * Floods: what costs us more than the peer is counted by kind; counts fade with time and with useful work.
+ *
+ * Threads: the worker's. Memory: sessions, streams and queue chunks are charged to the worker. */
 #ifndef SELVEDGE_HTTP_HTTP2_COMMON_H
 #define SELVEDGE_HTTP_HTTP2_COMMON_H
 
