@@ -88,8 +88,7 @@ class Gateway:
     def runs(self, revision):
         rollout = self.get(f"/selvedge/v1/revisions/{revision}/status")
         assert not rollout["error"], rollout
-        nodes = rollout["nodes"]
-        return rollout["isCompiled"] and nodes["synced"] >= 1 and nodes["pending"] == 0
+        return rollout["synced"] >= 1 and rollout["pending"] == 0
 
     def delete(self, target):
         status, text = self.api("DELETE", target)
