@@ -271,6 +271,8 @@ static void on_settle(struct net_post *post)
         h->must_offer = 0;
         net_io_resume(io);
     }
+    if (h->phase == PHASE_TUNNEL && h->x.wants_body && io->is_eof_told && io->unread.len == 0)
+        ht1s_end_tunnel_input(h); /* the client had ended its direction before there was a tunnel: nobody else tells */
     if (h->has_exchange && !h->is_over) {
         bool is_complete = h->x.is_ended && (!h->x.is_tunnel || h->x.is_body_done);
         if (!is_flushed(h) || !is_complete || io->is_failed) /* of a failure on_error tells */

@@ -202,6 +202,7 @@ static void exchange_head(struct ht_exchange *x, unsigned status, const struct h
     if (x->is_tunnel) {
         ht1s_enter(h, PHASE_TUNNEL);
         net_io_resume(&h->conn->io); /* what came behind the request belongs to the tunnel */
+        ht1s_settle_soon(h);         /* and so does its end, if it came */
     }
 }
 
@@ -293,6 +294,8 @@ static void exchange_resume(struct ht_exchange *x)
     h->has_resumed = 1;
     if (h->must_continue && !x->is_head_sent && h->phase == PHASE_BODY)
         exchange_info(x, 100, NULL);
+    if (x->is_tunnel)
+        ht1s_settle_soon(h);
     if (!io->in_callback) /* inside on_read its loop goes on by itself */
         net_io_resume(io);
     ht1s_arm(h);

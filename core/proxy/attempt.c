@@ -179,7 +179,7 @@ void px_attempt_body_end(struct px_request *req)
 {
     bool is_tunnel = req->is_tunnel;
 
-    req->is_body_ended = true;
+    req->is_body_ended = req->is_client_ended = true;
     if (!is_tunnel && px_filters_on_request_body(req, "", 0, true) == PX_ANSWERED)
         return;
     if (!px_attempt_is_running(req))
@@ -221,6 +221,8 @@ static void begin_tunnel(struct px_request *req)
     req->tunnel_active_ms = net_now_ms(px_request_net(req));
     start_timer(req, on_tunnel_timer, TUNNEL_IDLE_MS);
     ht_exchange_resume(req->x); /* the client's bytes flow from here on */
+    if (req->is_client_ended)   /* HTTP/2: its end may overtake the upstream's answer */
+        ht_call_end(&req->attempt.call, NULL);
 }
 
 static void on_head(struct ht_call *call)

@@ -877,6 +877,35 @@ static void a_websocket_becomes_a_tunnel(void **state)
     assert_int_equal(w->num_conn_closed, 1);
 }
 
+static void a_client_that_ended_before_the_tunnel_has_ended_in_it(void **state)
+{
+    talk(UPGRADE "early");
+    shutdown(w->peer, SHUT_WR);
+    talk("");
+    ht_exchange_head(w->x, 101, NULL, -1);
+    ht_exchange_resume(w->x);
+    talk("");
+    assert_string_equal(w->body.base, "early");
+    assert_string_equal(w->log.base, "/late end ");
+    ht_exchange_end(w->x, NULL);
+    talk("");
+    assert_int_equal(w->num_conn_closed, 1);
+}
+
+static void a_client_that_ended_without_a_byte_is_told_too(void **state)
+{
+    talk(UPGRADE);
+    shutdown(w->peer, SHUT_WR);
+    talk("");
+    ht_exchange_head(w->x, 101, NULL, -1);
+    talk("");
+    assert_string_equal(w->log.base, "/late "); /* not before it is asked for */
+    ht_exchange_resume(w->x);
+    talk("");
+    assert_string_equal(w->log.base, "/late end ");
+    ht_exchange_end(w->x, NULL);
+}
+
 static void a_tunnel_obeys_back_pressure(void **state)
 {
     talk(UPGRADE);
@@ -1164,6 +1193,8 @@ int main(void)
         TEST(connections_end_after_their_share),
         TEST(connection_close_is_obeyed),
         TEST(a_websocket_becomes_a_tunnel),
+        TEST(a_client_that_ended_before_the_tunnel_has_ended_in_it),
+        TEST(a_client_that_ended_without_a_byte_is_told_too),
         TEST(a_tunnel_obeys_back_pressure),
         TEST(a_refused_upgrade_stays_http),
         TEST(a_101_nobody_asked_for_is_an_abort),
