@@ -51,6 +51,9 @@ static bool may_keep_alive(const struct h1 *h)
     const struct ht_server_conn *conn = h->conn;
     uint32_t max = conn->limits->max_requests_per_conn;
 
+    /* What follows a CONNECT may be meant for the tunnel that did not come about: no request is read from it. */
+    if (slice_is(h->x.method, "CONNECT"))
+        return false;
     /* A client that still waits for 100 may send its body or not: nobody could tell where its next request
      * begins. */
     return h->keep_alive && !conn->is_draining && (max == 0 || conn->num_requests < max) && !h->must_continue;
