@@ -62,3 +62,26 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("figures")
         for line in lines:
             terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="module")
+def module_stopping():
+    """As `stopping`, for what the tests of a file share."""
+    things = []
+    yield things
+    for thing in reversed(things):
+        thing.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_proxy(tmp_path_factory, module_stopping):
+    """As make_proxy, for the tests of a file; `change`(resources) may edit them."""
+    def make(upstream_port, workers=1, change=None, options=(), env=None, **kinds):
+        port = free_port()
+        resources = simple_resources(port, upstream_port, **kinds)
+        if change is not None:
+            change(resources)
+        proxy = Proxy(tmp_path_factory.mktemp("proxy"), resources, workers, options, env)
+        module_stopping.append(proxy)
+        return proxy, port
+    return make
