@@ -349,6 +349,7 @@ void ht_call_start(struct ht_client_conn *conn, struct ht_call *call)
     call->had_response = 0;
     call->is_ended = !call->has_body;
     call->is_tunnel = 0;
+    call->is_held = 0;
     call->status = 0;
     call->headers = call->trailers = (struct ht_headers){NULL, 0, 0};
     call->response_length = -1;
@@ -369,6 +370,7 @@ void ht_call_end(struct ht_call *call, const struct ht_headers *trailers)
 
 void ht_call_resume(struct ht_call *call)
 {
+    call->is_held = 0;
     if (call->conn != NULL)
         call->conn->engine->resume(call);
 }

@@ -231,7 +231,7 @@ struct ht_call {
     const struct ht_headers *request_headers; /* end-to-end fields only; no host, no framing fields */
     int64_t request_length;  /* -1 unknown (chunked); ignored without has_body */
     unsigned has_body : 1, expect_continue : 1, is_unsent : 1, had_response : 1, is_ended : 1 /* request side */,
-        is_tunnel : 1;
+        is_tunnel : 1, is_held : 1 /* set by the caller inside on_body: took all, wants no more until resume */;
     struct slice upgrade;    /* "websocket": HTTP/1 sends Upgrade; HTTP/2 extended CONNECT when the peer allows it */
     /* response */
     unsigned status;

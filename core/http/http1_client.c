@@ -16,6 +16,7 @@
 enum {
     MAX_INFO = 16, /* interim answers a call */
     LINGER_MS = 1000, /* for a tunnel's last bytes */
+    FIRST_READ = 16 * 1024, /* of a response: more only when its receiver has taken that */
     HEAD_EXTRA = 320, /* request line without its slices, and the lines of put_control() */
 };
 
@@ -275,8 +276,10 @@ static size_t take_payload(struct h1c *h, const char *bytes, size_t len)
     assert(taken <= len);
     if (h->call != call) /* cancelled */
         return taken;
-    if (taken < len && !h->has_resumed)
+    if ((taken < len || call->is_held) && !h->has_resumed)
         h->is_paused = 1;
+    else
+        h->conn->io.max_read = NET_SCRATCH_SIZE;
     if (taken == 0 && h->has_resumed) { /* not at once: that could go on for ever */
         h->must_offer = 1;
         settle_soon(h);
@@ -418,6 +421,8 @@ static size_t on_read(struct net_io *io, const char *bytes, size_t len)
     }
     if (io->is_eof)
         end_of_input(h, at == len);
+    if (h->phase != PHASE_CLOSED && h->is_paused)
+        net_io_pause(io); /* what nobody takes stays with the kernel, and the upstream notices */
     return h->phase == PHASE_CLOSED ? len : at;
 }
 
@@ -553,6 +558,7 @@ static void start(struct ht_client_conn *conn, struct ht_call *call)
     h->is_request_chunked = call->has_body && call->request_length < 0;
     h->request_left = call->has_body && call->request_length > 0 ? (uint64_t)call->request_length : 0;
     h->phase = PHASE_HEAD;
+    conn->io.max_read = FIRST_READ;
     if (!is_sendable(call)) {
         die_soon(h, HT_FAIL_PROTOCOL, "request that cannot be sent");
         return;

@@ -37,7 +37,7 @@ static size_t offer(struct stream *stream, const char *bytes, size_t len)
     assert(taken <= len);
     if (stream->call == NULL)
         return len;
-    if (taken < len)
+    if (taken < len || stream->call->is_held)
         stream->h2.is_in_paused = 1;
     ht_h2_consumed(&stream->h2, taken);
     return taken;

@@ -21,7 +21,8 @@
 enum {
     HT_H2_FIRST_WINDOW = 65535, /* a stream's, until its receiver has taken as much: then HT_STREAM_WINDOW */
     HT_H2_OUT_FULL = 64 * 1024, /* a sender is told to stop above this … */
-    HT_H2_OUT_LOW = 16 * 1024, /* … and to go on below this */
+    HT_H2_OUT_LOW = 15 * 1024, /* … and to go on below this; less than the first read of an answer brings, which
+                                * fits one chunk: so many streams that take nothing hold one chunk each */
     HT_H2_OUT_CONN_FULL = 1024 * 1024, /* all streams together: above it each keeps to HT_H2_OUT_LOW */
     HT_H2_MAX_FRAME = 16 * 1024 + 9, /* as long as we let a frame of ours become */
     HT_H2_MAX_QUEUED_FRAMES = 1000, /* frames waiting for a blocked socket before we stop reading */

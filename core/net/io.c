@@ -151,7 +151,7 @@ size_t net_io_room(const struct net_io *io)
 {
     if (!io->is_reading || io->is_closed || io->is_eof || io->unread.len >= io->max_unread)
         return 0;
-    return MIN(NET_SCRATCH_SIZE, io->max_unread - io->unread.len);
+    return MIN(io->max_read, io->max_unread - io->unread.len);
 }
 
 /* Calls on_read; whatever happens inside, the bytes stay until it returns. */
@@ -432,7 +432,8 @@ static void on_writable(h2o_socket_t *sock, const char *err)
 
 static void init(struct net_io *io, struct net_worker *worker, int fd, int flags, const struct net_io_ops *ops)
 {
-    *io = (struct net_io){.ops = ops, .worker = worker, .fd = fd, .max_unread = DEFAULT_MAX_UNREAD, .is_reading = 1};
+    *io = (struct net_io){.ops = ops, .worker = worker, .fd = fd, .max_unread = DEFAULT_MAX_UNREAD,
+                           .max_read = NET_SCRATCH_SIZE, .is_reading = 1};
     net_post_init(&io->flush_post, on_flush_post);
     net_post_init(&io->read_post, on_read_post);
     net_post_init(&io->error_post, on_error_post);

@@ -59,6 +59,7 @@ struct net_io {
     int fd;
     SSL *ssl;                   /* owned; NULL for plain */
     uint32_t max_unread;        /* default 64 KiB */
+    uint32_t max_read;          /* the most that one read takes from a plain socket; default NET_SCRATCH_SIZE, and never above */
     unsigned is_reading : 1 /* not paused */, is_eof : 1, is_failed : 1, is_closed : 1, is_ready : 1, wants_write : 1,
         in_callback : 1, is_client : 1, is_connecting : 1, is_handshaking : 1, is_write_shut : 1, is_fin_sent : 1,
         is_eof_told : 1, is_error_told : 1;

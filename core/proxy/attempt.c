@@ -253,6 +253,7 @@ static size_t on_body(struct ht_call *call, const char *bytes, size_t len)
         px_filters_on_response_body(req, bytes, len, false);
     req->tunnel_active_ms = net_now_ms(px_request_net(req));
     req->is_down_blocked = !ht_exchange_body(req->x, &iov, 1);
+    call->is_held = req->is_down_blocked;
     return len;
 }
 

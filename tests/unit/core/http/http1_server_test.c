@@ -945,12 +945,19 @@ static void a_101_nobody_asked_for_is_an_abort(void **state)
     assert_int_equal(w->why, HT_CLOSE_ABORTED);
 }
 
-static void connect_becomes_a_tunnel_on_success_only(void **state)
+static void nothing_is_read_behind_a_refused_connect(void **state)
 {
-    talk("CONNECT b.example:443 HTTP/1.1\r\n" H "\r\n");
+    talk("CONNECT b.example:443 HTTP/1.1\r\n" H "\r\nGET /meant-for-the-tunnel HTTP/1.1\r\n" H "\r\n");
     answer(w->x, 405, "no");
     talk("");
     assert_has(w->got.base, "405");
+    assert_has(w->got.base, "connection: close\r\n");
+    assert_true(w->is_eof);
+    assert_int_equal(w->conn->num_requests, 1);
+}
+
+static void connect_becomes_a_tunnel_on_success(void **state)
+{
     talk("CONNECT b.example:443 HTTP/1.1\r\n" H "\r\n");
     ht_exchange_head(w->x, 101, NULL, -1);
     ht_exchange_resume(w->x);
@@ -1198,7 +1205,8 @@ int main(void)
         TEST(a_tunnel_obeys_back_pressure),
         TEST(a_refused_upgrade_stays_http),
         TEST(a_101_nobody_asked_for_is_an_abort),
-        TEST(connect_becomes_a_tunnel_on_success_only),
+        TEST(nothing_is_read_behind_a_refused_connect),
+        TEST(connect_becomes_a_tunnel_on_success),
         TEST(a_dripping_head_is_408_at_its_deadline),
         TEST(a_silent_connection_is_closed),
         TEST(an_idle_connection_is_closed),
