@@ -92,55 +92,37 @@ def parse_request(data, at=0):
     return message
 
 
-def parse_all(data):
-    """([whole requests], bytes of one that is not whole)."""
-    data, at, messages = bytes(data), 0, []
-    while at < len(data):
-        message = parse_request(data, at)
-        if message is None:
-            break
-        messages.append(message)
-        at = message.end
-    return messages, len(data) - at
-
-
-def answer_strictly(sock, record):
-    """A script for Raw: reads as strictly as parse_request(), answers every whole request with its own target."""
-    at = 0
-    while True:
-        message = parse_request(bytes(record), at)
-        if message is None:
-            piece = sock.recv(65536)
-            if not piece:
-                return
-            record += piece
-            continue
-        at = message.end
-        body = b"" if message.method == "HEAD" else message.target.encode()
-        sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nx-id: %s\r\n\r\n%s"
-                     % (len(message.target), message.target.encode(), body))
-
-
 class Strict(Raw):
-    """An upstream that records every byte and answers each request with its target."""
+    """An upstream that reads as strictly as parse_request() and answers each request with its target. `faults`: bytes
+    that were no request."""
 
     def __init__(self):
-        self.faults = []
-        super().__init__(self.watch)
+        self.faults, self.whole = [], []
+        super().__init__(self.answer_strictly)
 
-    def watch(self, sock, record):
+    def answer_strictly(self, sock, record):
         try:
-            answer_strictly(sock, record)
+            while (message := parse_request(bytes(record))) is not None or self.read_on(sock, record):
+                if message is None:
+                    continue
+                del record[:message.end]
+                self.whole.append(message)
+                body = b"" if message.method == "HEAD" else message.target.encode()
+                sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nx-id: %s\r\n\r\n%s"
+                             % (len(message.target), message.target.encode(), body))
         except AssertionError as fault:
             self.faults.append(str(fault))
 
+    @staticmethod
+    def read_on(sock, record):
+        piece = sock.recv(65536)
+        record += piece
+        return bool(piece)
+
     def requests(self):
-        """All whole requests so far; raises when any byte sent upstream does not parse."""
+        """All whole requests so far, in order of their arrival; raises when any byte sent upstream did not parse."""
         assert not self.faults, self.faults
-        found = []
-        for record in list(self.received):
-            found += parse_all(record)[0]
-        return found
+        return list(self.whole)
 
     def targets(self):
         return [message.target for message in self.requests()]
