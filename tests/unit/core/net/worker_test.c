@@ -60,7 +60,7 @@ static void posts_run_in_order_and_once(void **state)
     net_post(worker, &notes[0].post);
     net_post(worker, &notes[2].post);
     net_post_cancel(&notes[1].post);
-    net_worker_turn(worker, -1);
+    net_worker_turn(worker, 0);
     assert_int_equal(num_seen, 2);
     assert_int_equal(seen[0], 1);
     assert_int_equal(seen[1], 3);
