@@ -304,12 +304,7 @@ void api_bulk_start(struct api_bulk *bulk)
 {
     struct err err = ERR_INIT;
     struct ctl_call *call = bulk->call;
-    struct slice head = ctl_call_param(call, "expectedHead"), message = ctl_call_param(call, "message");
-    if (message.base == NULL)
-        message = ctl_call_request_header(call, "x-selvedge-message");
-    if (bulk->message.base == NULL)
-        bulk->message = message;
-    bulk->message.len = MIN(bulk->message.len, (size_t)1024);
+    struct slice head = ctl_call_param(call, "expectedHead");
     if (api_options(call, &bulk->options, &err) == 0 && head.len != 0 && !api_parse_u64(head, &bulk->expect_head))
         err_set(&err, ERR_BAD_REQUEST, "expectedHead: \"%s\" is no revision", head.base);
     if (err.code != ERR_NONE)

@@ -204,7 +204,8 @@ void api_change_write(const struct api_change *change, struct ctl_write *ret)
 
 struct json *api_change_result(const struct api_change *change, uint64_t rev)
 {
-    json_set_str(change->arena, json_get(change->new, "metadata"), "resourceVersion",
-                 arena_printf(change->arena, "%llu", (unsigned long long)rev));
+    if (rev != 0) /* a dry run of a create has none */
+        json_set_str(change->arena, json_get(change->new, "metadata"), "resourceVersion",
+                     arena_printf(change->arena, "%llu", (unsigned long long)rev));
     return change->new;
 }

@@ -189,7 +189,7 @@ struct api_bulk {
     struct ctl_call *call;
     struct ctl_view *view;      /* everything at head; while planning */
     struct api_options options;
-    struct slice message;
+    struct slice message;       /* {NULL, 0}: the caller's */
     uint64_t expect_head;       /* the client's; 0: none */
     int (*plan)(struct api_bulk *bulk, struct err *err);
     void *data;                 /* the planner's */
@@ -202,7 +202,7 @@ struct api_bulk {
     bool is_whole;              /* the plan holds only for exactly this head */
 };
 
-/* Reads dryRun, fieldValidation, fieldManager, force, message, expectedHead; then plans. */
+/* Reads dryRun, fieldValidation, fieldManager, force, expectedHead; then plans. */
 void api_bulk_start(struct api_bulk *bulk);
 struct api_item *api_bulk_add(struct api_bulk *bulk, const struct kind *kind, struct slice ns, struct slice name);
 /* At head, or NULL; borrowed from the view. */

@@ -107,14 +107,25 @@ static void write_objects(struct ctl_call *call, const struct api_target *target
     strbuf_adds(out, "]}\n");
 }
 
-static void write_partial(struct ctl_call *call, const struct list_call *self, struct strbuf *out)
+/* The call, but for what is made for one row. */
+static struct json *shown_tree(const struct ctl_call *call, const struct api_target *target, const struct ctl_object *object, struct arena *arena)
+{
+    struct ctl_call row = *call;
+    struct json *tree = ctl_object_tree(arena, object);
+    row.arena = arena;
+    if (tree != NULL)
+        api_show(&row, target, tree);
+    return tree;
+}
+
+static void write_partial(struct ctl_call *call, const struct api_target *target, const struct list_call *self, struct strbuf *out)
 {
     strbuf_addf(out, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/%s\",", self->form.meta_version);
     write_list_meta(out, &self->list);
     strbuf_adds(out, ",\"items\":[");
     for (size_t i = 0; i < self->list.num; ++i) {
         _cleanup_(arena_freep) struct arena *arena = arena_new(0);
-        struct json *tree = ctl_object_tree(arena, self->list.objects[i]);
+        struct json *tree = shown_tree(call, target, self->list.objects[i], arena);
         if (i != 0)
             strbuf_addc(out, ',');
         json_write(out, api_partial_metadata(arena, tree, self->form.meta_version));
@@ -135,8 +146,7 @@ static void write_table(struct ctl_call *call, const struct api_target *target, 
     for (size_t i = 0; i < self->list.num; ++i) {
         _cleanup_(arena_freep) struct arena *arena = arena_new(16 * 1024);
         struct json *table = api_table_new(arena, target->kind, self->form.meta_version, false);
-        struct json *tree = ctl_object_tree(arena, self->list.objects[i]);
-        api_show(call, target, tree);
+        struct json *tree = shown_tree(call, target, self->list.objects[i], arena);
         api_table_add(arena, table, target, tree, include);
         if (i != 0)
             strbuf_addc(out, ',');
@@ -157,7 +167,7 @@ void api_list(struct ctl_call *call, const struct api_target *target)
     if (self.form.type == API_FORM_TABLE)
         write_table(call, target, &self, &text);
     else if (self.form.type == API_FORM_META)
-        write_partial(call, &self, &text);
+        write_partial(call, target, &self, &text);
     else
         write_objects(call, target, &self.list, &text);
     api_reply_text(call, 200, &self.form, strbuf_slice(&text));

@@ -1,7 +1,7 @@
 /* Transactions and jobs on behalf of calls: both end on the worker, where the call is answered. */
 #include "gateway/control/api_internal.h"
 
-#include <stdio.h>
+enum { MESSAGE_MAX = 1024 };
 
 static void on_message(struct net_message *message, struct net_worker *worker)
 {
@@ -16,13 +16,22 @@ static void on_txn_done(struct ctl_txn *txn)
     net_worker_send(self->call->control->worker, &self->message);
 }
 
+/* Why, as the caller says: ?message= or a header. */
+static struct slice message_of(struct ctl_call *call)
+{
+    struct slice message = ctl_call_param(call, "message");
+    if (message.base == NULL)
+        message = ctl_call_request_header(call, "x-selvedge-message");
+    return message.base != NULL ? slice_make(message.base, MIN(message.len, (size_t)MESSAGE_MAX)) : SLICE("");
+}
+
 void api_txn_submit(struct api_txn *self, struct ctl_call *call, const char *verb, const char *target)
 {
     self->call = call;
     self->txn.actor = call->who->name;
     self->txn.origin = call->origin;
     if (self->txn.message.base == NULL)
-        self->txn.message = SLICE("");
+        self->txn.message = message_of(call);
     self->txn.request_id = slice_of(arena_printf(call->arena, "%llx", (unsigned long long)call->id));
     self->txn.idempotency_key = ctl_call_request_header(call, "idempotency-key");
     self->audit = (struct ctl_audit){.actor = call->who->name,

@@ -228,9 +228,6 @@ static void submit(struct write_op *op)
         op->writes[num++] = (struct ctl_write){
             .op = CTL_CHECK, .key = {api_kind_key(kind_get(KIND_NAMESPACE)), SLICE(""), target->ns}, .expect_present = true};
     op->txn.txn = (struct ctl_txn){.writes = op->writes, .num_writes = num};
-    struct slice message = ctl_call_request_header(op->call, "x-selvedge-message");
-    if (message.base != NULL)
-        op->txn.txn.message = slice_make(message.base, MIN(message.len, (size_t)1024));
     op->txn.done = on_written;
     api_txn_submit(&op->txn, op->call, op->verb, name);
 }

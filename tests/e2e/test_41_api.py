@@ -292,8 +292,10 @@ def test_tokens_stay_in_their_namespaces(control):
 
 def test_viewers_do_not_see_secrets(control):
     control.call("POST", "/api/v1/namespaces/default/secrets", {"metadata": {"name": "s"}, "stringData": {"password": "hunter2"}})
+    control.call("PATCH", "/api/v1/namespaces/default/secrets/s",
+                 {"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "aHVudGVyMg"}}}, MERGE)
     viewer = control.make_token("v", "viewer")
-    for accept in ("application/json", YAML, "application/json;as=Table;v=v1;g=meta.k8s.io"):
+    for accept in ("application/json", YAML, "application/json;as=Table;v=v1;g=meta.k8s.io", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"):
         for target in ("/api/v1/namespaces/default/secrets/s", "/api/v1/secrets?includeObject=Object"):
             status, text = tls_call(control, "GET", target, viewer, headers={"accept": accept})
             assert status == 200 and "aHVudGVyMg" not in text and "hunter2" not in text
