@@ -558,6 +558,18 @@ struct slice ctl_distributor_snapshot(struct ctl_distributor *distributor, char 
     return slice_make(data + 6, (size_t)(event.base + event.len - data) - 6 - 2);
 }
 
+void ctl_distributor_forget(struct ctl_distributor *distributor, struct slice name)
+{
+    struct node *node = hashmap_get(&distributor->nodes_by_name, name.base, name.len);
+    if (node == NULL)
+        return;
+    if (node->subscriber != NULL)
+        end_stream(node->subscriber);
+    hashmap_remove(&distributor->nodes_by_name, name.base, name.len);
+    list_remove(&node->link);
+    node_free(node);
+}
+
 /* ---------- looking ---------- */
 
 void ctl_distributor_nodes(struct ctl_distributor *distributor, ctl_node_cb on_node, void *data)

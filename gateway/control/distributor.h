@@ -21,7 +21,7 @@ struct ctl_subscriber;
 struct ctl_subscriber_ops {
     /* Takes all bytes; false: no more until ctl_subscriber_writable(). Must not call back synchronously. */
     bool (*write)(void *data, struct slice bytes);
-    /* The distributor ends the stream (another stream of the same node took over, shutdown). Comes at most once; the
+    /* The distributor ends the stream (another stream of the same node took over, the node was removed, shutdown). Comes at most once; the
      * subscriber is gone afterwards. */
     void (*close)(void *data);
 };
@@ -72,6 +72,8 @@ void ctl_subscriber_free(struct ctl_subscriber *subscriber); /* the stream went 
 /* A node's report: {"bootId","seq","epoch","applied","attempted","state":"applied|rejected","errors":[…],"sum","version"}.
  * ERR_BAD_REQUEST names the member. Older (bootId, seq) than known are ignored. */
 int ctl_distributor_report(struct ctl_distributor *distributor, struct slice node, const struct json *report, struct err *err);
+/* The node was removed: its stream ends, and nothing is known of it any more. Unknown names are fine. */
+void ctl_distributor_forget(struct ctl_distributor *distributor, struct slice node);
 void ctl_distributor_force(struct ctl_distributor *distributor);
 
 /* GET …/snapshot: the whole document as the node gets it. Borrowed until the next publish. `ret_etag` has room for 64. */

@@ -292,6 +292,18 @@ void ctl_nodes_on_node(struct ctl_nodes *nodes, const struct ctl_node_view *view
                     MAX(net_now_ms(nodes->config.worker) + CTL_NODES_SOON_MS, nodes->flushed_ms + CTL_NODES_FLUSH_MS));
 }
 
+/* A node that was removed is shut out at once: not only from the next call on, but from the stream it has open. */
+static void on_changes(struct ctl_listener *listener, const struct ctl_applied *changes, size_t num)
+{
+    struct ctl_nodes *nodes = CONTAINER_OF(listener, struct ctl_nodes, listener);
+    for (size_t i = 0; i < num; ++i) {
+        const struct ctl_object *before = changes[i].before;
+        if (before == NULL || changes[i].after != NULL || !slice_eq(before->key.kind, CTL_NODE_KIND) || slice_is(before->key.name, "local"))
+            continue;
+        ctl_distributor_forget(nodes->config.distributor, before->key.name);
+    }
+}
+
 /* ---------- life ---------- */
 
 struct ctl_nodes *ctl_nodes_new(const struct ctl_nodes_config *config)
@@ -300,6 +312,9 @@ struct ctl_nodes *ctl_nodes_new(const struct ctl_nodes_config *config)
     nodes->config = *config;
     list_init(&nodes->news);
     timer_init(&nodes->flush_timer, on_flush_due);
+    nodes->listener.run = on_changes;
+    list_init(&nodes->listener.link);
+    ctl_cache_listen(config->cache, &nodes->listener);
     return nodes;
 }
 
@@ -307,6 +322,7 @@ struct ctl_nodes *ctl_nodes_free(struct ctl_nodes *nodes)
 {
     if (nodes == NULL)
         return NULL;
+    ctl_cache_unlisten(&nodes->listener);
     timer_stop(&nodes->flush_timer);
     LIST_FOR_SAFE(news, &nodes->news, struct news, link)
     {

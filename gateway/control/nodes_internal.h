@@ -12,6 +12,7 @@ enum { CTL_NODES_FLUSH_MS = 1000, CTL_NODES_SOON_MS = 50 };
 
 struct ctl_nodes {
     struct ctl_nodes_config config;
+    struct ctl_listener listener;
     struct list news; /* of struct news */
     struct hashmap news_by_name;
     size_t num_news;

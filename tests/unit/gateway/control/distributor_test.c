@@ -250,6 +250,25 @@ static void a_second_stream_of_a_node_replaces_the_first(void **state)
     node_clear(&new);
 }
 
+static void a_removed_node_loses_its_stream_and_may_come_anew(void **state)
+{
+    struct world *world = *state;
+    struct node old = {0}, new = {0};
+    publish(world, 1, "one");
+    subscribe(world, &old, "n", "", "");
+    ctl_distributor_forget(world->distributor, SLICE("other"));
+    assert_false(old.is_closed);
+    ctl_distributor_forget(world->distributor, SLICE("n"));
+    assert_true(old.is_closed);
+    assert_int_equal(ctl_distributor_rollout(world->distributor, 1).pending, 0);
+    publish(world, 2, "two");
+    assert_null(strstr(old.got.base, "\"two\""));
+    subscribe(world, &new, "n", "", "");
+    assert_non_null(strstr(new.got.base, "\"two\""));
+    node_clear(&old);
+    node_clear(&new);
+}
+
 static void bad_reports_are_named(void **state)
 {
     struct world *world = *state;
@@ -274,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refused_revision_is_not_sent_again, setup, teardown),
         cmocka_unit_test_setup_teardown(the_fuse_spares_the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_stream_of_a_node_replaces_the_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_removed_node_loses_its_stream_and_may_come_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_reports_are_named, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
