@@ -43,6 +43,7 @@ static void on_conn_closed(struct ht_server_conn *http)
 
     --worker->num_conns;
     metric_move(worker->stats.conns, -1);
+    metric_set(worker->stats.buffers, (int64_t)worker->net->mem_used);
     px_dataplane_conn_closed(worker->dataplane);
     --conn->listener->num_conns;
     free_if_unused(conn->listener);
