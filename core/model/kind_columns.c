@@ -202,9 +202,9 @@ const struct kind_column node_columns[] = {
     {"Connected", "string", 0, "status.connected", NULL, "Whether its config stream is open."},
     {"Version", "string", 0, "status.version", NULL, "Version of the program."},
     {"Revision", "string", 0, "status.appliedRevision", NULL, "Revision it runs."},
-    {"Lag", "string", 0, "status.lag", NULL, "Revisions it is behind."},
+    {"State", "string", 0, "status.state", NULL, "Whether it runs what is current."},
     {"Address", "string", 1, "status.address", NULL, "Where it connects from."},
-    {"Refused", "string", 1, "status.refusals[*].revision", NULL, "Revisions it could not use."},
+    {"Errors", "string", 1, "status.errors[*].name", NULL, "Resources it could not use."},
     END,
 };
 

@@ -130,7 +130,11 @@ def test_it_joins_and_serves_the_same(control, join, echo, tmp_path):
     # control knows it
     wait_until("its report", lambda: control.is_run_by("edge-2", revision))
     node = control.node("edge-2")
-    assert node["status"]["connected"] is True and node["status"]["version"] and node["spec"]["role"] == "gateway"
+    status = node["status"]
+    assert status["connected"] is True and status["state"] == "Synced" and status["errors"] == [] and status["version"]
+    assert status["appliedRevision"] >= revision and node["spec"]["role"] == "gateway"
+    schema = control.api("GET", "/openapi/v2")[1]
+    assert all(f'"{name}"' in schema for name in status)  # what is told is what is documented
     # and it follows
     assert status_of(port, "more.test") == 404
     revision = control.apply(route("more", ["shop"], ["more.test"]))

@@ -4,41 +4,41 @@
 
 /* ---- Node ---- */
 
-struct node_refusal {
-    int64_t revision, at_us;
-    struct slice message;
+struct node_error {
+    struct slice kind, name, message;
 };
 
 struct node_status {
-    struct slice version, address, applied_revision, target_revision;
+    struct slice state, version, address;
     bool is_connected;
-    int64_t last_seen_us, lag;
-    struct node_refusal *refusals;
-    uint32_t num_refusals;
+    int64_t last_seen_us, applied_rev, attempted_rev, sent_rev;
+    struct node_error *errors;
+    uint32_t num_errors;
     struct obj_condition *conditions;
     uint32_t num_conditions;
 };
 
-#define T struct node_refusal
-static const struct field node_refusal_fields[] = {
-    {"revision", FIELD_I64, AT(revision), FIELD_NEEDED, .doc = "Revision that the node could not use."},
-    {"time", FIELD_TIME, AT(at_us), .doc = "When it said so."},
-    {"message", FIELD_STRING, AT(message), FIELD_NEEDED, .doc = "Why."},
+#define T struct node_error
+static const struct field node_error_fields[] = {
+    {"kind", FIELD_STRING, AT(kind), .doc = "Kind of the resource, as the stream names it."},
+    {"name", FIELD_STRING, AT(name), .doc = "Its name."},
+    {"message", FIELD_STRING, AT(message), .doc = "What is wrong with it."},
 };
-static const struct field_schema node_refusal_schema = FIELD_SCHEMA(node_refusal_fields);
+static const struct field_schema node_error_schema = FIELD_SCHEMA(node_error_fields);
 #undef T
 
 #define T struct node_status
 static const struct field node_status_fields[] = {
+    {"state", FIELD_STRING, AT(state), .doc = "Synced, Pending, Rejected, Unknown or Offline."},
     {"connected", FIELD_BOOL, AT(is_connected), .doc = "Its config stream is open."},
     {"version", FIELD_STRING, AT(version), .doc = "Version of the program."},
     {"address", FIELD_STRING, AT(address), .doc = "Where it connects from."},
-    {"lastSeenTime", FIELD_TIME, AT(last_seen_us), .doc = "When it was last heard of."},
-    {"appliedRevision", FIELD_STRING, AT(applied_revision), .doc = "Revision it runs."},
-    {"targetRevision", FIELD_STRING, AT(target_revision), .doc = "Newest revision that concerns it."},
-    {"lag", FIELD_I64, AT(lag), .doc = "Revisions between the two."},
-    {"refusals", FIELD_LIST, LIST_AT(refusals), .item = FIELD_OBJECT, .schema = &node_refusal_schema,
-     .max = 8, .doc = "Revisions it refused, newest first."},
+    {"lastSeen", FIELD_TIME, AT(last_seen_us), .doc = "When it was last heard of."},
+    {"appliedRevision", FIELD_I64, AT(applied_rev), .doc = "Revision it runs."},
+    {"attemptedRevision", FIELD_I64, AT(attempted_rev), .doc = "Revision it tried last."},
+    {"sentRevision", FIELD_I64, AT(sent_rev), .doc = "Revision it was sent last."},
+    {"errors", FIELD_LIST, LIST_AT(errors), .item = FIELD_OBJECT, .schema = &node_error_schema, .max = 256,
+     .doc = "What of the revision it tried could not be used."},
     OBJ_CONDITIONS_FIELD,
 };
 static const struct field_schema node_status_schema = FIELD_SCHEMA(node_status_fields);
@@ -48,7 +48,7 @@ static const struct field_schema node_status_schema = FIELD_SCHEMA(node_status_f
 static const struct field node_spec_fields[] = {
     {"role", FIELD_ENUM, AT(role), .names = FIELD_NAMES("gateway", "agent"), .def = "gateway",
      .doc = "What it is: gateway or agent."},
-    {"paused", FIELD_BOOL, AT(is_paused), .doc = "It gets no new revision while this is set."},
+    {"paused", FIELD_BOOL, .flags = FIELD_UNSUPPORTED},
 };
 static const struct field_schema node_spec_schema = FIELD_SCHEMA(node_spec_fields);
 #undef T

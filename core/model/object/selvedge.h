@@ -11,7 +11,6 @@ enum obj_node_role { OBJ_NODE_GATEWAY, OBJ_NODE_AGENT };
 
 struct obj_node_spec {
     enum obj_node_role role;
-    bool is_paused; /* gets no new revision while set */
 };
 
 struct obj_node {

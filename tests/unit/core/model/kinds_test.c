@@ -786,7 +786,7 @@ static void prepared_objects(void **state)
 static void unknown_fields_as_asked(void **state)
 {
     static const char text[] =
-        HEAD("selvedge.dev/v1alpha1", "Node") ",\"spec\":{\"a\":1,\"paused\":true},\"b\":2}";
+        HEAD("selvedge.dev/v1alpha1", "Node") ",\"spec\":{\"a\":1,\"role\":\"gateway\"},\"b\":2}";
     const struct field_options warn = {.unknown = FIELD_UNKNOWN_WARN, .apply_defaults = true},
                                ignore = {.unknown = FIELD_UNKNOWN_IGNORE, .apply_defaults = true};
     struct field_report report;
