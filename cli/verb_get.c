@@ -225,6 +225,7 @@ static int watch(struct get *get)
 {
     const struct cli_resource *resource = &get->resources.items[0];
     struct cli_resource list = {resource->kind, resource->name};
+    fflush(get->cli->out); /* what is there now, also into a pipe */
     for (;;) {
         struct cli_answer answer;
         struct cli_request request = {.path = path_of(get, resource, true), .accept = get->is_table ? ACCEPT_TABLE : NULL,

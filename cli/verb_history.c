@@ -83,7 +83,7 @@ static int show(struct cli *cli, const struct cli_output *output)
     JSON_FOR (item, json_get(answer.json, "items")) {
         const char *ns = json_str(json_get(item, "namespace"), NULL);
         fprintf(cli->out, "\n%s%s%s%s%s %s%s\n", cli_color(cli, CLI_BOLD), cli_object_name(cli->arena, item), ns != NULL ? " -n " : "",
-                ns != NULL ? ns : "", cli_color(cli, CLI_PLAIN), json_str(json_get(item, "op"), ""), json_is_true(json_get(item, "isStatus")) ? " (status)" : "");
+                ns != NULL ? ns : "", cli_color(cli, CLI_PLAIN), json_str(json_get(item, "op"), ""), json_is_true(json_get(item, "status")) ? " (status)" : "");
         cli_print_changes(cli, json_get(item, "changes"), "  ");
     }
     return CLI_OK;

@@ -8,8 +8,7 @@ enum { DEFAULT_MS = 60000, STEP_S = 10 };
 
 static int tell(struct cli *cli, const char *revision, const struct json *status)
 {
-    const struct json *nodes = json_get(status, "nodes");
-    long long synced = json_int_or(json_get(nodes, "synced"), 0), rejected = json_int_or(json_get(nodes, "rejected"), 0);
+    long long synced = json_int_or(json_get(status, "synced"), 0), rejected = json_int_or(json_get(status, "rejected"), 0);
     const char *error = json_str(json_get(status, "error"), "");
     if (*error != '\0')
         return cli_fail(cli, CLI_DIFFERENT, "revision %s cannot be made into a configuration, the last good one stays: %s", revision, error);
@@ -35,10 +34,9 @@ int cli_wait_revision(struct cli *cli, const char *revision)
         int status = cli_call(cli, &request, &answer);
         if (status != CLI_OK)
             return status;
-        const struct json *nodes = json_get(answer.json, "nodes");
-        long long pending = json_int_or(json_get(nodes, "pending"), 0);
-        bool is_compiled = json_is_true(json_get(answer.json, "isCompiled"));
-        if (*json_str(json_get(answer.json, "error"), "") != '\0' || (is_compiled && pending == 0))
+        long long pending = json_int_or(json_get(answer.json, "pending"), 0);
+        bool is_compiled = json_is_true(json_get(answer.json, "compiled"));
+        if (is_compiled && (pending == 0 || *json_str(json_get(answer.json, "error"), "") != '\0'))
             return tell(cli, revision, answer.json);
         if (clock_mono_ms() >= until_ms)
             return cli_fail(cli, CLI_DIFFERENT, "revision %s: time is over, %s", revision,
