@@ -71,7 +71,7 @@ static void on_poll(struct timer *timer)
     struct net_worker *worker = self->call->control->worker;
     bool is_settled;
     struct json *body = rollout_of(self->call, self->rev, &is_settled);
-    if (is_settled || net_now_ms(worker) >= self->until_ms || self->call->is_gone)
+    if (is_settled || net_now_ms(worker) >= self->until_ms || self->call->is_gone || self->call->control->is_stopping)
         ctl_call_reply_json(self->call, 200, body);
     else
         timer_start(&worker->timers, timer, net_now_ms(worker) + POLL_MS);

@@ -7,7 +7,7 @@
 
 #include "core/base/crypto.h"
 
-enum { TICK_MS = 1000, BOOKMARK_MS = 30000, TIMEOUT_MIN_S = 1800, TIMEOUT_MAX_S = 86400 };
+enum { TICK_MS = 500, BOOKMARK_MS = 30000, TIMEOUT_MIN_S = 1800, TIMEOUT_MAX_S = 86400 };
 
 struct watch_call {
     struct ctl_call *call;
@@ -166,7 +166,7 @@ static void on_tick(struct timer *timer)
     struct watch_call *self = CONTAINER_OF(timer, struct watch_call, timer);
     struct net_worker *worker = self->call->control->worker;
     uint64_t now = net_now_ms(worker);
-    if (now >= self->ends_ms || !may_go_on(self)) {
+    if (now >= self->ends_ms || self->call->control->is_stopping || !may_go_on(self)) {
         finish(self);
         return;
     }

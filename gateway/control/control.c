@@ -222,6 +222,7 @@ static void turn_until_idle(struct ctl_control *control)
 /* Whatever sends to the worker ends before what its messages touch: jobs, then activation and streams, then the store. */
 static void finish(struct ctl_control *control)
 {
+    control->is_stopping = true;
     if (control->server != NULL)
         ctl_server_stop(control->server);
     timer_stop(&control->renew_timer);

@@ -40,6 +40,7 @@ struct ctl_control {
     struct timer renew_timer;
     uint16_t api_port;
     int64_t started_us;
+    bool is_stopping; /* streams of the API end */
 };
 
 /* `on_ready` (may be NULL) is called once the API is served. */

@@ -253,6 +253,13 @@ def test_watch_ends_when_the_token_is_revoked(control):
     assert answer.readline() == b""
 
 
+def test_watches_end_with_the_process(control):
+    watch = Watch(control, f"{SERVICES}?watch=true")
+    control.process.signal(15)
+    assert watch.next() is None
+    assert control.process.wait() == 0
+
+
 def test_watch_refuses_what_it_does_not_do(control):
     control.get(SERVICES + "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", status=422)
     control.get(SERVICES + "?watch=true&resourceVersion=abc", status=400)
