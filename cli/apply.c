@@ -3,8 +3,6 @@
 
 #include "cli/table.h"
 
-#define OWNER_LABEL "selvedge.dev/applyset"
-
 static const char *path_of(struct cli *cli, bool is_dry_run)
 {
     const struct cli_options *options = &cli->options;
@@ -12,26 +10,13 @@ static const char *path_of(struct cli *cli, bool is_dry_run)
     strbuf_adds(&path, "/selvedge/v1/apply?fieldManager=selvedge");
     cli_add_param(&path, "namespace", cli_namespace(cli));
     cli_add_param(&path, "message", options->message);
-    cli_add_param(&path, "prune", options->prune ? options->owner : NULL);
+    cli_add_param(&path, "owner", options->owner);
+    cli_add_param(&path, "prune", options->prune ? "true" : NULL);
     cli_add_param(&path, "force", options->force ? "true" : NULL);
     cli_add_param(&path, "dryRun", is_dry_run ? "All" : NULL);
     const char *copy = arena_strndup(cli->arena, path.base, path.len);
     strbuf_clear(&path);
     return copy;
-}
-
-/* An owner without --prune marks its objects, so that a later --prune knows them. */
-static void add_owner(struct cli *cli, const struct cli_manifests *manifests)
-{
-    for (size_t i = 0; cli->options.owner != NULL && i < manifests->num; ++i) {
-        struct json *metadata = json_get(manifests->items[i].object, "metadata"), *labels = json_get(metadata, "labels");
-        if (metadata == NULL || metadata->type != JSON_OBJECT)
-            continue;
-        if (labels == NULL || labels->type == JSON_NULL)
-            labels = json_set(cli->arena, metadata, "labels", json_new_object(cli->arena));
-        if (labels->type == JSON_OBJECT)
-            json_set_str(cli->arena, labels, OWNER_LABEL, cli->options.owner);
-    }
 }
 
 /* ---------- refusals ---------- */
@@ -76,7 +61,6 @@ static int tell_refusals(struct cli *cli, const struct cli_manifests *manifests,
 
 int cli_apply(struct cli *cli, const struct cli_manifests *manifests, bool is_dry_run, struct cli_answer *ret)
 {
-    add_owner(cli, manifests);
     struct cli_request request = {.method = "POST", .path = path_of(cli, is_dry_run), .body = cli_manifests_write(cli, manifests)};
     int status = cli_send(cli, &request, ret);
     if (status != CLI_OK)

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 16 << 20 };
+enum { FILE_MAX = 16 << 20, TRIES = 5 };
 
 static const char help[] = "# Change the object below and save. Lines that begin with # are left out; an empty file ends without a change.\n";
 
@@ -21,6 +21,7 @@ struct edit {
     const char *ns, *name;
     char path[256];
     struct slice shown; /* what the editor was last given, without comments */
+    struct json *original; /* the object as it was, without what the server keeps */
     const char *complaint; /* NULL: none */
 };
 
@@ -105,7 +106,23 @@ static const char *complain(struct edit *edit, const struct json *status)
 
 enum outcome { WRITTEN, AGAIN, ENDED };
 
-static enum outcome put(struct edit *edit, const struct json *object, int *ret_status)
+/* A conflict only with what the control plane wrote (status) is none: the object is as it was when the editor was opened, and
+ * the text may go on top of the new version. */
+static bool take_new_version(struct edit *edit, struct json *object)
+{
+    struct json *live;
+    if (cli_live_get(edit->cli, edit->kind, edit->ns, edit->name, &live) != CLI_OK || live == NULL)
+        return false;
+    struct slice version = json_slice(json_find(live, "metadata", "resourceVersion", NULL));
+    struct json *metadata = json_get(object, "metadata");
+    cli_live_strip(live, false);
+    if (metadata == NULL || metadata->type != JSON_OBJECT || !json_equal(live, edit->original))
+        return false;
+    json_set(edit->cli->arena, metadata, "resourceVersion", json_new_string(edit->cli->arena, version));
+    return true;
+}
+
+static enum outcome put(struct edit *edit, struct json *object, unsigned tries, int *ret_status)
 {
     struct strbuf body = STRBUF_INIT;
     struct cli_answer answer;
@@ -123,6 +140,8 @@ static enum outcome put(struct edit *edit, const struct json *object, int *ret_s
         edit->complaint = complain(edit, answer.json);
         return AGAIN;
     }
+    if (answer.status == 409 && tries > 0 && take_new_version(edit, object))
+        return put(edit, object, tries - 1, ret_status);
     *ret_status = cli_tell_refusal(edit->cli, &answer, NULL);
     return ENDED;
 }
@@ -149,7 +168,7 @@ static enum outcome take_text(struct edit *edit, struct slice text, int *ret_sta
         edit->complaint = "Refused: one object is expected";
         return AGAIN;
     }
-    return put(edit, parsed.items[0].object, ret_status);
+    return put(edit, parsed.items[0].object, TRIES, ret_status);
 }
 
 static int edit_loop(struct edit *edit)
@@ -171,6 +190,8 @@ static int edit_object(struct edit *edit, struct json *object)
 {
     const char *folder = getenv("TMPDIR");
     cli_live_strip(object, true);
+    edit->original = json_clone(edit->cli->arena, object);
+    cli_live_strip(edit->original, false);
     edit->shown = cli_live_yaml(edit->cli, object);
     snprintf(edit->path, sizeof(edit->path), "%s/selvedge-edit-XXXXXX.yaml", folder != NULL && *folder != '\0' ? folder : "/tmp");
     int fd = mkstemps(edit->path, 5); /* 0600: it may be a Secret */
