@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 from .gateway import api_call
-from .process import BIN, Process, wait_until
+from .process import ROOT, BIN, Process, wait_until
 
 YAML = "application/yaml"
 
@@ -86,8 +86,10 @@ class Control:
 
 
 def kubectl_path():
-    """Debian's (package kubernetes-client) before any other."""
-    return "/usr/bin/kubectl" if os.access("/usr/bin/kubectl", os.X_OK) else shutil.which("kubectl")
+    """Debian's (package kubernetes-client), where scripts/deps put it, before any other."""
+    unpacked = str(ROOT / "build/tools/usr/bin/kubectl")
+    places = [unpacked, "/usr/bin/kubectl"]
+    return next((place for place in places if os.access(place, os.X_OK)), None) or shutil.which("kubectl")
 
 
 def route(name="web", namespace="default", hostname="a.example", weight=1, more=""):
