@@ -387,12 +387,22 @@ static int run_resource(struct ctl_call *call, const struct path *path, struct e
 
 /* ---------- the dispatcher ---------- */
 
+static size_t count_segments(struct slice path)
+{
+    size_t num = 0;
+    for (size_t i = 0; i + 1 < path.len; ++i)
+        num += path.base[i] == '/' && path.base[i + 1] != '/';
+    return num;
+}
+
 static int read_path(struct ctl_call *call, struct path *ret, struct err *err)
 {
     struct slice normal, rest;
     enum uri_fault fault = uri_path_normalize(call->path, 0, arena_alloc(call->arena, URI_PATH_SCRATCH(call->path.len)), &normal);
     if (fault != URI_OK)
         return err_set(err, ERR_BAD_REQUEST, "the path %s", uri_fault_text(fault));
+    if (count_segments(call->path) != count_segments(normal)) /* no client of ours makes such: better told than guessed at */
+        return err_set(err, ERR_BAD_REQUEST, "the path has dot segments");
     call->path = normal;
     rest = slice_make(normal.base + 1, normal.len - 1);
     if (rest.len != 0 && rest.base[rest.len - 1] == '/')

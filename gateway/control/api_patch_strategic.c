@@ -180,8 +180,8 @@ static int merge_object(struct api_patcher *p, const struct field_schema *schema
     const struct json *keys = json_get(patch, "$retainKeys");
     if (slice_is(directive, "replace") || slice_is(directive, "delete"))
         empty(target);
-    else if (directive.base != NULL && !slice_is(directive, "merge"))
-        return err_set(p->err, ERR_INVALID, "unknown \"$patch\": \"%s\"", directive.base);
+    else if (json_get(patch, "$patch") != NULL && !slice_is(directive, "merge"))
+        return err_set(p->err, ERR_INVALID, "unknown \"$patch\": \"%s\"", directive.base != NULL ? directive.base : "not a string");
     if (slice_is(directive, "delete"))
         return 0;
     if (keys != NULL && retain(p, target, keys) != 0)
