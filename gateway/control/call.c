@@ -216,20 +216,24 @@ struct slice ctl_call_param(struct ctl_call *call, const char *name)
 
 /* ---------- the exchange's side ---------- */
 
-static void dispatch(struct ctl_call *call)
-{
-    struct ctl_call_private *private = call->private;
-    private->is_dispatched = true;
-    call->body = strbuf_slice(&private->body);
-    private->server->config.dispatch(call);
-}
-
 static void refuse(struct ctl_call *call, enum err_code code, const char *text)
 {
     struct err err = ERR_INIT;
     err_set(&err, code, "%s", text);
     call->private->is_dispatched = true;
     ctl_call_fail(call, &err);
+}
+
+static void dispatch(struct ctl_call *call)
+{
+    struct ctl_call_private *private = call->private;
+    if (private->server->is_stopping) { /* a body that was still coming, or a request on a connection that was busy */
+        refuse(call, ERR_UNAVAILABLE, "the control API is stopping");
+        return;
+    }
+    private->is_dispatched = true;
+    call->body = strbuf_slice(&private->body);
+    private->server->config.dispatch(call);
 }
 
 static void on_request(struct ht_exchange *x)

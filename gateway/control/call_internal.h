@@ -12,6 +12,7 @@ struct ctl_server {
     struct list listeners;
     struct list conns; /* of struct ht_server_conn */
     unsigned num_calls;
+    bool is_stopping; /* what handlers need is going away: calls are refused */
     struct ht_limits limits;
 };
 

@@ -98,6 +98,7 @@ struct ctl_server *ctl_server_new(const struct ctl_server_config *config)
 
 void ctl_server_stop(struct ctl_server *server)
 {
+    server->is_stopping = true;
     LIST_FOR(listening, &server->listeners, struct ctl_listening, link)
     {
         listening->listener = net_listener_close(listening->listener);
