@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/strbuf.h"
+#include "core/model/format.h"
 #include "gateway/control/store.h"
 
 #include <arpa/inet.h>
@@ -124,6 +125,8 @@ static char *key_pem(EVP_PKEY *key)
 static int make_root(struct ctl_ca *ca, struct err *err)
 {
     char uri[300];
+    if (!format_dns_subdomain.matches(slice_of(ca->trust_domain)))
+        return err_set(err, ERR_INVALID, "trust domain \"%s\": %s", ca->trust_domain, format_dns_subdomain.message);
     ca->key = EVP_EC_gen("P-256");
     if (ca->key == NULL || (ca->root = new_cert(ca->key, "Selvedge root", NULL, ROOT_TTL_S)) == NULL)
         return err_ssl(err, ERR_INTERNAL, "make the root certificate");
@@ -275,7 +278,7 @@ static bool is_strong(EVP_PKEY *key)
 int ctl_ca_sign_node(const struct ctl_ca *ca, struct slice csr_pem, const char *spiffe_id, unsigned ttl_s, char **ret_cert_pem,
                      int64_t *ret_not_after_us, struct err *err)
 {
-    char names[512];
+    char names[640];
     if (csr_pem.len > 16 * 1024)
         return err_set(err, ERR_BAD_REQUEST, "csr: longer than 16 KiB");
     _cleanup_(bio_freep) BIO *bio = BIO_new_mem_buf(csr_pem.base, (int)csr_pem.len);

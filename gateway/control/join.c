@@ -20,6 +20,7 @@ struct operation {
     struct net_job job;
     struct net_message message;
     struct ctl_nodes *nodes;
+    struct net_worker *worker; /* the store's thread may tell after `nodes` is gone */
     struct ctl_call *call;
     struct err err;
     struct slice name, csr, token; /* the call's */
@@ -27,6 +28,7 @@ struct operation {
     char *cert;
     int64_t not_after_us;
     bool is_known;    /* the node exists already */
+    bool is_bound;    /* the token is for this very node */
     struct json *reply;
     unsigned status;
     struct ctl_txn txn;
@@ -37,6 +39,7 @@ static struct operation *operation_new(struct ctl_nodes *nodes, struct ctl_call 
 {
     struct operation *op = arena_zalloc(call->arena, sizeof(*op));
     op->nodes = nodes;
+    op->worker = nodes->config.worker;
     op->call = call;
     op->status = 200;
     return op;
@@ -219,6 +222,7 @@ static int spend_token(struct operation *op, struct arena *arena, const char *id
     struct json *stored = status == 0 ? json_parse(arena, strbuf_slice(&old), NULL) : NULL;
     status = check_token(op, stored, hash, &op->err);
     if (status == 0) {
+        op->is_bound = json_str(json_get(stored, "node"), "")[0] != '\0';
         json_set_int(arena, stored, "uses", json_int_or(json_get(stored, "uses"), 0) - 1);
         json_write(&text, stored);
         status = ctl_store_blob_swap(store, SPACE, id, strbuf_slice(&old), strbuf_slice(&text), &err);
@@ -234,7 +238,7 @@ static int spend_token(struct operation *op, struct arena *arena, const char *id
 
 static int sign(struct operation *op)
 {
-    char id[300];
+    char id[CTL_NODE_ID_MAX];
     const struct ctl_ca *ca = op->nodes->config.ca;
     snprintf(id, sizeof(id), "spiffe://%s/node/%.*s", ctl_ca_trust_domain(ca), (int)op->name.len, op->name.base);
     return ctl_ca_sign_node(ca, op->csr, id, CTL_CA_NODE_TTL_S, &op->cert, &op->not_after_us, &op->err);
@@ -285,7 +289,8 @@ struct json *ctl_nodes_new_object(struct arena *arena, struct slice name, struct
 static void on_node_stored(struct net_message *message, struct net_worker *worker)
 {
     struct operation *op = CONTAINER_OF(message, struct operation, message);
-    if (op->txn.err.code != ERR_NONE && op->txn.err.code != ERR_EXISTS)
+    /* Two joins under one name at once: the second gets no certificate for what is now somebody else's. */
+    if (op->txn.err.code != ERR_NONE && !(op->txn.err.code == ERR_EXISTS && op->is_bound))
         op->err = op->txn.err;
     answer(op);
 }
@@ -294,7 +299,7 @@ static void on_txn_done(struct ctl_txn *txn)
 {
     struct operation *op = CONTAINER_OF(txn, struct operation, txn);
     op->message.run = on_node_stored;
-    net_worker_send(op->nodes->config.worker, &op->message);
+    net_worker_send(op->worker, &op->message);
 }
 
 static void on_joined(struct net_job *job)
@@ -371,7 +376,9 @@ void ctl_nodes_renew(struct ctl_nodes *nodes, struct ctl_call *call, struct slic
 {
     struct operation *op = operation_new(nodes, call);
     struct json *body;
-    if (ctl_nodes_check(nodes, call, name, &op->err) == 0 && read_body(call, &body, &op->err) == 0) {
+    if (call->peer != CTL_PEER_TLS) /* node.sock proves nothing that could be carried to another box */
+        err_set(&op->err, ERR_FORBIDDEN, "only a node that joined has a certificate to renew");
+    else if (ctl_nodes_check(nodes, call, name, &op->err) == 0 && read_body(call, &body, &op->err) == 0) {
         op->name = arena_slice(call->arena, name);
         op->csr = json_slice(json_get(body, "csr"));
         if (op->csr.base == NULL)

@@ -11,7 +11,7 @@
 
 int ctl_nodes_check(struct ctl_nodes *nodes, const struct ctl_call *call, struct slice name, struct err *err)
 {
-    char want[300];
+    char want[CTL_NODE_ID_MAX];
     if (call->peer == CTL_PEER_LOCAL && slice_is(name, "local"))
         return 0;
     snprintf(want, sizeof(want), "spiffe://%s/node/%.*s", ctl_ca_trust_domain(nodes->config.ca), (int)name.len, name.base);

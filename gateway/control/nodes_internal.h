@@ -6,6 +6,9 @@
 
 #define CTL_NODE_KIND SLICE("selvedge.dev/nodes")
 
+/* Room for spiffe://DOMAIN/node/NAME, both of at most 253 characters: cut short, two nodes would be one. */
+enum { CTL_NODE_ID_MAX = 600 };
+
 /* Statuses of nodes change with every revision and every node: they are written together, once a second at most; the
  * first one after a while without any soon. */
 enum { CTL_NODES_FLUSH_MS = 1000, CTL_NODES_SOON_MS = 50 };
