@@ -7,6 +7,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* What a node says of itself is stored with its Node object: bounded. */
+enum { MAX_ERRORS_LEN = 256 * 1024, MAX_VERSION_LEN = 64 };
+
 enum { KEEP_VERSIONS = 64, MAX_NODES = 10000, HEARTBEAT_MS = 15000, GOAWAY_MS = 1000 };
 
 struct version {
@@ -29,6 +32,7 @@ struct node {
     char *name, *role, *version, *address, *boot_id, *errors;
     uint64_t seq;
     struct version *applied, *rejected; /* owned references */
+    struct version *counted; /* owned: the last one whose refusal was counted, once a node */
     enum ctl_node_state state;
     uint64_t applied_rev, attempted_rev;
     int64_t last_seen_us, connected_us;
@@ -269,6 +273,7 @@ static void node_free(struct node *node)
 {
     version_unref(node->applied);
     version_unref(node->rejected);
+    version_unref(node->counted);
     free(node->name);
     free(node->role);
     free(node->version);
@@ -404,7 +409,9 @@ static int take_state(struct ctl_distributor *distributor, struct node *node, st
         node->state = CTL_NODE_REJECTED;
         if (attempted != NULL && node->rejected != attempted) {
             replace_version(&node->rejected, attempted);
-            burn_fuse(distributor, attempted);
+            if (node->counted != attempted)
+                burn_fuse(distributor, attempted);
+            replace_version(&node->counted, attempted);
         }
     } else {
         return err_set(err, ERR_BAD_REQUEST, "state: must be \"applied\" or \"rejected\"");
@@ -425,6 +432,8 @@ int ctl_distributor_report(struct ctl_distributor *distributor, struct slice nam
         return err_set(err, ERR_BAD_REQUEST, "applied, attempted: must be revisions");
     if (errors != NULL && errors->type != JSON_ARRAY)
         return err_set(err, ERR_BAD_REQUEST, "errors: must be a list");
+    if (json_slice(json_get(report, "version")).len > MAX_VERSION_LEN)
+        return err_set(err, ERR_BAD_REQUEST, "version: must be a string of at most %d characters", MAX_VERSION_LEN);
     struct node *node = node_for(distributor, name);
     if (node == NULL)
         return err_set(err, ERR_TOO_MANY, "more than %d nodes", MAX_NODES);
@@ -435,6 +444,10 @@ int ctl_distributor_report(struct ctl_distributor *distributor, struct slice nam
         json_write(&text, errors);
     else
         strbuf_adds(&text, "[]");
+    if (text.len > MAX_ERRORS_LEN) {
+        strbuf_reset(&text);
+        strbuf_adds(&text, "[{\"kind\":\"snapshot\",\"name\":\"\",\"message\":\"too many errors to be kept\"}]");
+    }
     bool is_news = strcmp(node->errors, text.base) != 0;
     enum ctl_node_state before = node->state;
     uint64_t applied_before = node->applied_rev;
@@ -464,6 +477,7 @@ void ctl_distributor_force(struct ctl_distributor *distributor)
     LIST_FOR(node, &distributor->nodes, struct node, link)
     {
         replace_version(&node->rejected, NULL);
+        replace_version(&node->counted, NULL);
         if (node->subscriber != NULL)
             advance(node->subscriber);
     }
