@@ -38,11 +38,12 @@ static void exec_child(const struct supervisor *supervisor, const struct child *
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0); /* nor is anything lost if it does not work */
     if (sandbox_become(child->user, child->keep_bind, &err) < 0) {
         log_err(LOG_ERROR, "a child gives up", &err);
         _exit(1);
     }
+    /* After the change of user, which clears it; nothing is lost if it does not work. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     argv[0] = "selvedge-gateway";
     argv[1] = (char *)child->role;
     memcpy(argv + 2, supervisor->args, supervisor->num_args * sizeof(*argv));
