@@ -215,6 +215,23 @@ static void a_refused_revision_is_not_sent_again(void **state)
     node_clear(&node);
 }
 
+static void one_node_alone_burns_no_fuse(void **state)
+{
+    struct world *world = *state;
+    struct node moody = {0}, other = {0};
+    publish(world, 1, "one");
+    subscribe(world, &moody, "a", "", "");
+    publish(world, 2, "fine");
+    for (uint64_t seq = 1; seq < 20; seq += 2) {
+        report(world, &moody, seq, 1, 2, "rejected");
+        report(world, &moody, seq + 1, 1, 2, "applied");
+    }
+    subscribe(world, &other, "b", "", "");
+    expect_event(&other, "snapshot", "\"fine\"");
+    node_clear(&moody);
+    node_clear(&other);
+}
+
 static void the_fuse_spares_the_others(void **state)
 {
     struct world *world = *state;
@@ -291,6 +308,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(resuming_sends_what_was_missed, setup, teardown),
         cmocka_unit_test_setup_teardown(nodes_that_were_faster_than_the_first_compile_get_a_bookmark, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_revision_is_not_sent_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_node_alone_burns_no_fuse, setup, teardown),
         cmocka_unit_test_setup_teardown(the_fuse_spares_the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_stream_of_a_node_replaces_the_first, setup, teardown),
         cmocka_unit_test_setup_teardown(a_removed_node_loses_its_stream_and_may_come_anew, setup, teardown),
