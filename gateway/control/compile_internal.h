@@ -31,6 +31,7 @@ struct comp_listener {
     struct comp_bind **binds;
     uint32_t num_binds;
     uint32_t num_routes;
+    const struct ctl_object *last_route; /* counted in num_routes */
     bool is_conflicted, is_usable; /* usable: routes may attach and it is served */
     bool takes_http_routes;
     const char *conflict_reason, *refs_reason; /* NULL: fine */

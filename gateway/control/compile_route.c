@@ -85,7 +85,8 @@ static bool attach(struct comp *comp, struct comp_route *route, struct comp_list
         return false;
     if (spec->num_hostnames == 0 && listener->hostname.len != 0)
         hostnames[num++] = listener->hostname;
-    ++listener->num_routes;
+    listener->num_routes += listener->last_route != route->object; /* two parentRefs may name one listener */
+    listener->last_route = route->object;
     if (!listener->is_usable)
         return true; /* attached, but the listener itself is not served */
     if (route->first == NULL)
