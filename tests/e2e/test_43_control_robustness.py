@@ -424,3 +424,52 @@ def shared_control(tmp_path_factory):
     server = Control(tmp_path_factory.mktemp("shared"))
     yield server
     server.stop()
+
+
+# ---- access ----
+
+def test_wrong_tokens_lock_out_and_say_for_how_long(control):
+    def attempt():
+        return send_raw(control, f"GET {SERVICES} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sv_wrong\r\nconnection: close\r\n\r\n".encode())
+    answers = [attempt() for _ in range(40)]
+    statuses = [answer[0] for answer in answers]
+    assert statuses[0] == 401 and statuses[-1] == 429 and set(statuses) == {401, 429}
+    assert int({key.lower(): value for key, value in answers[-1][1].items()}["retry-after"]) >= 1
+
+
+def test_planted_secret_is_in_no_log_metric_or_audit(control):
+    planted = "cGxhbnRlZC1zZWNyZXQ="
+    control.call("POST", SECRETS, {"metadata": {"name": "s"}, "data": {"password": planted}})
+    control.api("PATCH", SECRETS + "/s", {"data": {"password": planted, "bad": "%%%"}}, MERGE)
+    control.api("POST", SECRETS, {"metadata": {"name": "S!"}, "stringData": {"password": "planted-secret"}})
+    for target in ("/selvedge/v1/audit", "/metrics", "/selvedge/v1/revisions"):
+        text = control.api("GET", target)[1]
+        assert planted not in text and "planted-secret" not in text
+    log = control.process.output()
+    assert planted not in log and "planted-secret" not in log and control.token not in log
+
+
+def test_slow_watcher_costs_little_and_can_resume(control, record_property):
+    control.apply(service())
+    before = control.process.rss_kb()
+    slow = UnixConnection(control.socket)
+    slow.request("GET", f"{SERVICES}?watch=true&resourceVersion={control.get(SERVICES)['metadata']['resourceVersion']}")
+    answer = slow.getresponse()
+    for i in range(400):
+        control.call("PATCH", SERVICES + "/web", {"metadata": {"annotations": {"filling": "x" * 200_000, "n": str(i)}}}, MERGE)
+    grown = control.process.rss_kb() - before
+    assert grown < 160 * 1024
+    last, event = None, {"type": "end"}
+    for line in iter(answer.readline, b""):  # what it had room for, then the end or 410
+        event = json.loads(line)
+        if event["type"] == "ERROR" or event["object"]["metadata"].get("annotations", {}).get("n") == "399":
+            break
+        last = event["object"]["metadata"]["resourceVersion"]
+    slow.close()
+    assert event["type"] != "ERROR" or event["object"]["code"] == 410
+    resumed = UnixConnection(control.socket)
+    resumed.request("GET", f"{SERVICES}?watch=true&timeoutSeconds=30&resourceVersion={last or 0}")
+    lines = iter(resumed.getresponse().readline, b"")
+    assert any(json.loads(line)["object"]["metadata"].get("annotations", {}).get("n") == "399" for line in lines)
+    resumed.close()
+    record_property("figures", f"80 MB of events unread: {grown // 1024} MiB more resident memory; then {event['type']}")
