@@ -1,6 +1,8 @@
 /* The gateway's command line. */
 #include "gateway/options.h"
 
+#include "core/model/format.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <strings.h>
@@ -119,6 +121,8 @@ static int check(struct gateway_options *options, struct err *err)
     }
     if (options->node == NULL)
         options->node = "local";
+    if (!format_dns_subdomain.matches(slice_of(options->node)))
+        return err_set(err, ERR_INVALID, "--node: \"%s\" %s", options->node, format_dns_subdomain.message);
     return 0;
 }
 

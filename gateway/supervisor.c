@@ -146,8 +146,9 @@ static void on_signal(struct supervisor *supervisor, int number)
     } else if (number == SIGHUP) {
         signal_child(&supervisor->children[0], SIGHUP);
     } else if (number == SIGTERM || number == SIGINT) {
+        if (!supervisor->is_stopping)
+            supervisor->kill_at_ms = clock_mono_ms() + KILL_AFTER_MS; /* a second signal gives no more time */
         supervisor->is_stopping = true;
-        supervisor->kill_at_ms = clock_mono_ms() + KILL_AFTER_MS;
     }
 }
 
