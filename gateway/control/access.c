@@ -260,9 +260,8 @@ static int check_lockout(struct ctl_access *access, struct ctl_call *call, struc
     int64_t now = clock_wall_us();
     if (origin == NULL || origin->blocked_until_us <= now)
         return 0;
-    char seconds[24];
-    snprintf(seconds, sizeof(seconds), "%lld", (long long)((origin->blocked_until_us - now) / 1000000 + 1));
-    return err_set(err, ERR_TOO_MANY, "too many failed sign-ins from this address; try again in %s s", seconds);
+    call->retry_after_s = (unsigned)((origin->blocked_until_us - now) / 1000000 + 1);
+    return err_set(err, ERR_TOO_MANY, "too many failed sign-ins from this address; try again in %u s", call->retry_after_s);
 }
 
 /* ---------- identifying ---------- */

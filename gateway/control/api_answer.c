@@ -116,8 +116,7 @@ void api_fail(struct ctl_call *call, const struct err *err, const struct api_tar
 {
     unsigned code = err_status(err->code);
     call->failure = slice_of(arena_strdup(call->arena, err->text));
-    if (code == 503 || code == 429)
-        ctl_call_header(call, "retry-after", SLICE("1"));
+    ctl_call_retry_after(call, code);
     if (code == 401)
         ctl_call_header(call, "www-authenticate", SLICE("Bearer realm=\"selvedge\""));
     ctl_call_reply_json(call, code, api_status(call->arena, err, target, report));

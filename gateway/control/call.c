@@ -23,6 +23,7 @@ static void free_call(struct net_post *post)
     struct ctl_call_private *private = CONTAINER_OF(post, struct ctl_call_private, free_post);
     struct ctl_server *server = private->server;
     struct ctl_call *call = private->call;
+    server->num_body_bytes -= private->body.len;
     strbuf_clear(&private->body);
     free(private->headers.at);
     --server->num_calls;
@@ -148,6 +149,15 @@ void ctl_call_reply_json(struct ctl_call *call, unsigned status, const struct js
     strbuf_clear(&text);
 }
 
+void ctl_call_retry_after(struct ctl_call *call, unsigned status)
+{
+    char seconds[16];
+    if (status != 503 && status != 429)
+        return;
+    snprintf(seconds, sizeof(seconds), "%u", MAX(call->retry_after_s, 1u));
+    ctl_call_header(call, "retry-after", slice_of(seconds));
+}
+
 void ctl_call_fail(struct ctl_call *call, const struct err *err)
 {
     struct arena *arena = call->arena;
@@ -161,8 +171,7 @@ void ctl_call_fail(struct ctl_call *call, const struct err *err)
     json_set_str(arena, body, "message", err->text);
     json_set_str(arena, body, "reason", err_reason(err->code));
     json_set_int(arena, body, "code", status);
-    if (status == 503 || status == 429)
-        ctl_call_header(call, "retry-after", SLICE("1"));
+    ctl_call_retry_after(call, status);
     ctl_call_reply_json(call, status, body);
 }
 
@@ -251,6 +260,12 @@ static void on_request(struct ht_exchange *x)
         dispatch(call);
 }
 
+static void add_body(struct ctl_call_private *private, const char *bytes, size_t len)
+{
+    strbuf_add(&private->body, bytes, len);
+    private->server->num_body_bytes += len;
+}
+
 static size_t on_body(struct ht_exchange *x, const char *bytes, size_t len)
 {
     struct ctl_call *call = x->data;
@@ -259,8 +274,10 @@ static size_t on_body(struct ht_exchange *x, const char *bytes, size_t len)
         return len;
     if (private->body.len + len > private->server->config.max_body)
         refuse(call, ERR_TOO_LARGE, "the request body is too large");
+    else if (private->server->num_body_bytes + len > CTL_MAX_BODIES)
+        refuse(call, ERR_UNAVAILABLE, "too many request bodies are waiting; try again");
     else
-        strbuf_add(&private->body, bytes, len);
+        add_body(private, bytes, len);
     return len;
 }
 

@@ -33,6 +33,7 @@ struct ctl_call {
     struct slice spiffe_id;     /* of a verified client certificate, else {NULL,0} */
     uint64_t id;                /* for logs and the audit's request id */
     struct ctl_identity *who;   /* set by the dispatcher (access.h); NULL before */
+    unsigned retry_after_s;     /* for answers 429 and 503; 0: 1 s */
     bool is_gone, is_streaming, is_ended;
     void (*on_gone)(struct ctl_call *call);     /* may be NULL */
     void (*on_writable)(struct ctl_call *call); /* a stream has room again */
@@ -47,6 +48,8 @@ void ctl_call_header(struct ctl_call *call, const char *name, struct slice value
 /* Copies the body. */
 void ctl_call_reply(struct ctl_call *call, unsigned status, const char *content_type, struct slice body);
 void ctl_call_reply_json(struct ctl_call *call, unsigned status, const struct json *body);
+/* Retry-After for 429 and 503: `retry_after_s`. ctl_call_fail() does it by itself. */
+void ctl_call_retry_after(struct ctl_call *call, unsigned status);
 /* A Kubernetes Status with the error's code, reason and text. */
 void ctl_call_fail(struct ctl_call *call, const struct err *err);
 /* Begins a streamed answer; bytes follow by ctl_call_write(): false means wait for on_writable. */

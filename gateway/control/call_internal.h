@@ -6,12 +6,16 @@
 #include "core/net/tls_context.h"
 #include "gateway/control/call.h"
 
+/* Bodies of all calls together: whoever they are from is known only once they are whole. */
+enum { CTL_MAX_BODIES = 64 * 1024 * 1024 };
+
 struct ctl_server {
     struct ctl_server_config config;
     struct net_tls_server *tls; /* owned reference; NULL before ctl_server_listen_tls() */
     struct list listeners;
     struct list conns; /* of struct ht_server_conn */
     unsigned num_calls;
+    size_t num_body_bytes;
     bool is_stopping; /* what handlers need is going away: calls are refused */
     struct ht_limits limits;
 };
