@@ -117,7 +117,7 @@ def test_it_joins_and_serves_the_same(control, join, echo, tmp_path):
     revision = control.apply(tls_secret("tls", pair) + "---\n" + manifests(port, {"shop": echo.port}, route("all", ["shop"], ["x.test"]), https_port=tls_port))
     edge = join(token=control.token())
     edge.wait_ready()
-    assert status_of(port) == 200
+    wait_until("the revision just applied", lambda: status_of(port) == 200)
     context = ssl.create_default_context(cadata=pair[0])
     with socket.create_connection(("127.0.0.1", tls_port), timeout=30) as plain, context.wrap_socket(plain, server_hostname="x.test") as sock:
         assert sock.version() == "TLSv1.3"
