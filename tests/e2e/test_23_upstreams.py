@@ -124,7 +124,9 @@ def test_mischief_has_one_cause_and_harms_nobody_else(make_raw, make_proxy, log,
     line = log.wait()[0]
     if cause is not None:
         assert line["cause"] == cause, line
-    assert line["cause"].startswith("upstream_") and line["attempts"] == 1
+    # This client takes the first 103 for the answer and leaves: it may be gone before the upstream has said one too many.
+    assert line["cause"].startswith("upstream_") or (cause is None and line["cause"] == "client_gone"), line
+    assert line["attempts"] == 1
     assert proxy.metric("selvedge_failures_total", cause=line["cause"]) == 1
     assert len(bad.received) == 1  # a POST that was sent is not sent again
     assert proxy.process.rss_kb() - before < 4096
