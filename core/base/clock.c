@@ -185,3 +185,25 @@ int clock_parse_duration(struct slice in, uint64_t *ret_ms)
     *ret_ms = total;
     return 0;
 }
+
+void clock_age(int64_t seconds, char *out)
+{
+    enum { MINUTE = 60, HOUR = 3600, DAY = 86400, YEAR = 365 * 86400 };
+    static const struct {
+        int64_t below_s, unit_s, rest_s; /* rest_s 0: one unit only */
+        char unit, rest;
+    } steps[] = {
+        {2 * MINUTE, 1, 0, 's', 0},         {10 * MINUTE, MINUTE, 1, 'm', 's'}, {3 * HOUR, MINUTE, 0, 'm', 0},
+        {8 * HOUR, HOUR, MINUTE, 'h', 'm'}, {2 * DAY, HOUR, 0, 'h', 0},         {8 * DAY, DAY, HOUR, 'd', 'h'},
+        {2LL * YEAR, DAY, 0, 'd', 0},       {8LL * YEAR, YEAR, DAY, 'y', 'd'},  {INT64_MAX, YEAR, 0, 'y', 0},
+    };
+    size_t i = 0;
+    seconds = MAX(seconds, (int64_t)0);
+    while (i + 1 < ARRAY_LEN(steps) && seconds >= steps[i].below_s)
+        ++i;
+    long long whole = seconds / steps[i].unit_s, rest = steps[i].rest_s != 0 ? seconds % steps[i].unit_s / steps[i].rest_s : 0;
+    if (rest != 0)
+        snprintf(out, CLOCK_AGE_LEN + 1, "%lld%c%lld%c", whole, steps[i].unit, rest, steps[i].rest);
+    else
+        snprintf(out, CLOCK_AGE_LEN + 1, "%lld%c", whole, steps[i].unit);
+}

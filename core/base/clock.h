@@ -25,6 +25,11 @@ int clock_parse_rfc3339(struct slice text, int64_t *ret_wall_us);
 /* Gateway API duration (GEP-2257): 1-4 of `([0-9]{1,5}(h|m|s|ms))`. -1 when not one. */
 int clock_parse_duration(struct slice text, uint64_t *ret_ms);
 
+enum { CLOCK_AGE_LEN = 43 };
+/* "90s", "5m30s", "3h20m", "12d", "2y31d": as kubectl writes ages, two units at most, fewer as it gets longer. `out` has
+ * room for the length and a NUL; negative is "0s". */
+void clock_age(int64_t seconds, char *out);
+
 /* Tests: both clocks stand still at these values until set again; clock_fake(0, 0) gives the real ones back. */
 void clock_fake(uint64_t mono_us, int64_t wall_us);
 

@@ -3,47 +3,15 @@
 
 #include "core/base/clock.h"
 
-#include <stdio.h>
-
 /* ---------- ages ---------- */
-
-/* As kubectl writes durations: two units at most, fewer as it gets longer. */
-static void write_age(struct strbuf *out, int64_t seconds)
-{
-    static const struct {
-        int64_t below_s, unit_s, sub_s; /* sub_s 0: one unit only */
-        char unit, sub;
-    } steps[] = {
-        {120, 1, 0, 's', 0},
-        {600, 60, 1, 'm', 's'},
-        {3 * 3600, 60, 0, 'm', 0},
-        {8 * 3600, 3600, 60, 'h', 'm'},
-        {48 * 3600, 3600, 0, 'h', 0},
-        {8 * 86400, 86400, 3600, 'd', 'h'},
-        {2 * 365 * 86400LL, 86400, 0, 'd', 0},
-        {8 * 365 * 86400LL, 365 * 86400, 86400, 'y', 'd'},
-        {INT64_MAX, 365 * 86400, 0, 'y', 0},
-    };
-    size_t i = 0;
-    seconds = MAX(seconds, 0);
-    while (seconds >= steps[i].below_s)
-        ++i;
-    int64_t rest = steps[i].sub_s != 0 ? seconds % steps[i].unit_s / steps[i].sub_s : 0;
-    strbuf_addf(out, "%lld%c", (long long)(seconds / steps[i].unit_s), steps[i].unit);
-    if (rest != 0)
-        strbuf_addf(out, "%lld%c", (long long)rest, steps[i].sub);
-}
 
 static struct json *age_cell(struct arena *arena, struct slice timestamp)
 {
     int64_t at_us;
-    struct strbuf text = STRBUF_INIT;
-    if (timestamp.base == NULL || clock_parse_rfc3339(timestamp, &at_us) != 0)
-        return json_new_str(arena, "<unknown>");
-    write_age(&text, (clock_wall_us() - at_us) / 1000000);
-    struct json *cell = json_new_string(arena, strbuf_slice(&text));
-    strbuf_clear(&text);
-    return cell;
+    char text[CLOCK_AGE_LEN + 1] = "<unknown>";
+    if (timestamp.base != NULL && clock_parse_rfc3339(timestamp, &at_us) == 0)
+        clock_age((clock_wall_us() - at_us) / 1000000, text);
+    return json_new_str(arena, text);
 }
 
 /* ---------- columns ---------- */

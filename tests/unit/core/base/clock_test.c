@@ -106,6 +106,22 @@ static void durations_follow_gep_2257(void **state)
             fail_msg("'%s' was accepted", bad[i]);
 }
 
+static void ages_get_coarser_with_time(void **state)
+{
+    static const struct {
+        int64_t s;
+        const char *text;
+    } rows[] = {{-5, "0s"},         {0, "0s"},           {119, "119s"},          {120, "2m"},          {125, "2m5s"},
+                {599, "9m59s"},     {600, "10m"},        {10799, "179m"},        {10800, "3h"},        {12060, "3h21m"},
+                {28800, "8h"},      {172799, "47h"},     {172800, "2d"},         {176400, "2d1h"},     {691200, "8d"},
+                {63071999, "729d"}, {63072000, "2y"},    {65750400, "2y31d"},    {252288000, "8y"},    {INT64_MAX, "292471208677y"}};
+    char text[CLOCK_AGE_LEN + 1];
+    for (size_t i = 0; i < ARRAY_LEN(rows); ++i) {
+        clock_age(rows[i].s, text);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
 static void a_faked_clock_stands_still(void **state)
 {
     clock_fake(5000000, 7);
@@ -125,6 +141,7 @@ int main(void)
         cmocka_unit_test(dates_are_read_with_offsets_and_fractions),
         cmocka_unit_test(what_is_no_date_is_refused),
         cmocka_unit_test(durations_follow_gep_2257),
+        cmocka_unit_test(ages_get_coarser_with_time),
         cmocka_unit_test(a_faked_clock_stands_still),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
