@@ -1,33 +1,5 @@
 #include "core/base/clock.h"
-#include "core/base/json.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-static struct arena *arena;
-
-static int setup(void **state)
-{
-    arena = arena_new(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena = arena_free(arena);
-    return 0;
-}
-
-static struct json *parse(const char *text)
-{
-    struct err err = ERR_INIT;
-    struct json *doc = json_parse(arena, slice_of(text), &err);
-    if (doc == NULL)
-        fail_msg("'%s': %s", text, err.text);
-    return doc;
-}
+#include "tests/unit/lib/json_fixture.h"
 
 static void assert_refused(struct slice text, const char *expected)
 {
@@ -343,7 +315,7 @@ static void every_legal_document_is_read_and_written_back_equal(void **state)
         void (*const writers[])(struct strbuf *, const struct json *) = {json_write, json_write_pretty,
                                                                          json_write_canonical};
         for (size_t w = 0; w < ARRAY_LEN(writers); ++w) {
-            struct json *again = parse(written(writers[w], doc));
+            struct json *again = must_parse(written(writers[w], doc));
             assert_true(json_equal(doc, again));
             assert_string_equal(written(json_write_canonical, doc), written(json_write_canonical, again));
         }
@@ -366,7 +338,7 @@ static void every_cut_of_a_document_is_refused(void **state)
         assert_refused(slice_make(exact, len), NULL);
         free(exact);
     }
-    parse(text);
+    must_parse(text);
 }
 
 static void nesting_is_read_to_64_levels_and_no_further(void **state)
@@ -377,7 +349,7 @@ static void nesting_is_read_to_64_levels_and_no_further(void **state)
         memset(text + open, ']', (size_t)open);
         text[2 * open] = '\0';
         if (open <= JSON_MAX_DEPTH)
-            parse(text);
+            must_parse(text);
         else
             assert_refused(slice_of(text), NULL);
     }
@@ -428,7 +400,7 @@ static void duplicates_are_refused_in_large_objects_too(void **state)
                 strbuf_addf(&text, "%s\"k%d\":{\"k1\":1}", i == 0 ? "{" : ",", i);
             size_t good = text.len;
             strbuf_adds(&text, "}");
-            parse(text.base);
+            must_parse(text.base);
             text.len = good;
             strbuf_addf(&text, ",\"k%d\":2}", twice);
             assert_refused(strbuf_slice(&text), NULL);
@@ -440,7 +412,7 @@ static void duplicates_are_refused_in_large_objects_too(void **state)
 static void strings_are_decoded(void **state)
 {
     struct json *doc =
-        parse("[\"\\\"\\\\\\/\\b\\f\\n\\r\\tA\\u00e9\\u20AC\\ud834\\udd1ez\",\"a\\u0000b\",\"\"]");
+        must_parse("[\"\\\"\\\\\\/\\b\\f\\n\\r\\tA\\u00e9\\u20AC\\ud834\\udd1ez\",\"a\\u0000b\",\"\"]");
     assert_string_equal(json_str(json_at(doc, 0), ""),
                         "\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac\xf0\x9d\x84\x9ez");
     struct slice with_nul = json_slice(json_at(doc, 1));
@@ -482,14 +454,14 @@ static void integers_are_exact_or_nothing(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
         int64_t value = 0;
-        bool is_int = json_int(parse(cases[i].text), &value);
+        bool is_int = json_int(must_parse(cases[i].text), &value);
         if (is_int != cases[i].is_int || value != cases[i].value)
             fail_msg("%s: %d %lld", cases[i].text, is_int, (long long)value);
     }
-    assert_int_equal(json_int_or(parse("\"5\""), 9), 9);
+    assert_int_equal(json_int_or(must_parse("\"5\""), 9), 9);
     assert_int_equal(json_int_or(NULL, 9), 9);
-    assert_true(json_double_or(parse("2.5e-1"), 0) == 0.25);
-    assert_true(json_double_or(parse("1e999"), 3) == 3);
+    assert_true(json_double_or(must_parse("2.5e-1"), 0) == 0.25);
+    assert_true(json_double_or(must_parse("1e999"), 3) == 3);
 }
 
 static void numbers_are_equal_by_value_and_have_one_canonical_form(void **state)
@@ -517,7 +489,7 @@ static void numbers_are_equal_by_value_and_have_one_canonical_form(void **state)
         {"10e288230376151711", "1e288230376151712", "1e288230376151712"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
-        struct json *a = parse(cases[i].a), *b = parse(cases[i].b);
+        struct json *a = must_parse(cases[i].a), *b = must_parse(cases[i].b);
         assert_int_equal(json_equal(a, b), cases[i].canonical != NULL);
         if (cases[i].canonical != NULL) {
             assert_string_equal(written(json_write_canonical, a), cases[i].canonical);
@@ -529,14 +501,14 @@ static void numbers_are_equal_by_value_and_have_one_canonical_form(void **state)
 
 static void equality_ignores_member_order_but_not_item_order(void **state)
 {
-    assert_true(json_equal(parse("{\"a\":[1,{\"x\":null}],\"b\":true}"),
-                           parse("{\"b\":true,\"a\":[1,{\"x\":null}]}")));
-    assert_false(json_equal(parse("[1,2]"), parse("[2,1]")));
-    assert_false(json_equal(parse("{\"a\":1}"), parse("{\"b\":1}")));
-    assert_false(json_equal(parse("{\"a\":1}"), parse("{\"a\":1,\"b\":1}")));
-    assert_false(json_equal(parse("{\"a\":true}"), parse("{\"a\":false}")));
-    assert_false(json_equal(parse("[]"), parse("{}")));
-    assert_false(json_equal(parse("null"), NULL));
+    assert_true(json_equal(must_parse("{\"a\":[1,{\"x\":null}],\"b\":true}"),
+                           must_parse("{\"b\":true,\"a\":[1,{\"x\":null}]}")));
+    assert_false(json_equal(must_parse("[1,2]"), must_parse("[2,1]")));
+    assert_false(json_equal(must_parse("{\"a\":1}"), must_parse("{\"b\":1}")));
+    assert_false(json_equal(must_parse("{\"a\":1}"), must_parse("{\"a\":1,\"b\":1}")));
+    assert_false(json_equal(must_parse("{\"a\":true}"), must_parse("{\"a\":false}")));
+    assert_false(json_equal(must_parse("[]"), must_parse("{}")));
+    assert_false(json_equal(must_parse("null"), NULL));
     struct json *up = json_new_object(arena), *down = json_new_object(arena);
     for (int i = 0; i < 50; ++i) {
         json_set_int(arena, up, arena_printf(arena, "k%02d", i), i);
@@ -550,7 +522,7 @@ static void equality_ignores_member_order_but_not_item_order(void **state)
 
 static void lookups_tolerate_what_is_not_there(void **state)
 {
-    struct json *doc = parse("{\"metadata\":{\"name\":\"x\",\"n\":5},\"list\":[1,2]}");
+    struct json *doc = must_parse("{\"metadata\":{\"name\":\"x\",\"n\":5},\"list\":[1,2]}");
     assert_string_equal(json_str(json_find(doc, "metadata", "name", NULL), ""), "x");
     assert_null(json_find(doc, "metadata", "nope", "deeper", NULL));
     assert_null(json_find(doc, "list", "name", NULL));
@@ -599,14 +571,14 @@ static void building_and_changing_keeps_order_and_count(void **state)
 static void pretty_text_is_indented_by_two(void **state)
 {
     assert_string_equal(
-        written(json_write_pretty, parse("{\"a\":[1,{}],\"b\":[],\"c\":{\"d\":null}}")),
+        written(json_write_pretty, must_parse("{\"a\":[1,{}],\"b\":[],\"c\":{\"d\":null}}")),
         "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": [],\n  \"c\": {\n    \"d\": null\n  }\n}");
 }
 
 static void the_input_may_go_after_parsing(void **state)
 {
     char *text = xstrdup("{\"key\":\"value\",\"n\":12}");
-    struct json *doc = parse(text);
+    struct json *doc = must_parse(text);
     memset(text, 'x', strlen(text));
     free(text);
     assert_string_equal(written(json_write, doc), "{\"key\":\"value\",\"n\":12}");
@@ -655,5 +627,5 @@ int main(void)
         cmocka_unit_test(the_input_may_go_after_parsing),
         cmocka_unit_test(a_two_megabyte_document_is_read),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

@@ -1,23 +1,4 @@
-#include "core/base/json.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-static struct arena *arena;
-
-static int setup(void **state)
-{
-    arena = arena_new(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena = arena_free(arena);
-    return 0;
-}
+#include "tests/unit/lib/json_fixture.h"
 
 static int collect(struct json *doc, void *data, struct err *err)
 {
@@ -273,15 +254,6 @@ static const char *as_yaml(const struct json *value)
     return copy;
 }
 
-static struct json *parse(const char *json)
-{
-    struct err err = ERR_INIT;
-    struct json *doc = json_parse(arena, slice_of(json), &err);
-    if (doc == NULL)
-        fail_msg("%s: %s", json, err.text);
-    return doc;
-}
-
 static void trees_are_written_in_block_style(void **state)
 {
     static const struct {
@@ -307,7 +279,7 @@ static void trees_are_written_in_block_style(void **state)
         {"\"\\u0000\\u0085\\u2028\\t\\\"\"", "\"\\u0000\\u0085\\u2028\\t\\\"\"\n"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
-        struct json *doc = parse(cases[i].json);
+        struct json *doc = must_parse(cases[i].json);
         assert_string_equal(as_yaml(doc), cases[i].yaml);
         assert_true(json_equal(doc, json_at(read_all(slice_of(cases[i].yaml)), 0)));
     }
@@ -424,5 +396,5 @@ int main(void)
         cmocka_unit_test(trees_are_written_in_block_style),
         cmocka_unit_test(odd_strings_survive_as_names_and_values),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

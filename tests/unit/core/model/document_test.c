@@ -1,32 +1,6 @@
 #include "core/model/snapshot.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-static struct arena *arena;
-
-static int setup(void **state)
-{
-    arena = arena_new(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena = arena_free(arena);
-    return 0;
-}
-
-static struct json *parse(const char *text)
-{
-    struct err err = ERR_INIT;
-    struct json *tree = json_parse(arena, slice_of(text), &err);
-    if (tree == NULL)
-        fail_msg("%s: %s", text, err.text);
-    return tree;
-}
+#include "tests/unit/lib/json_fixture.h"
 
 static const char *written(const struct cfg_document *doc, bool without_secrets)
 {
@@ -49,10 +23,10 @@ static struct cfg_document *reparse(const char *text)
 static void order_and_spelling_do_not_matter(void **state)
 {
     struct cfg_document *a = cfg_document_new(), *b = cfg_document_new();
-    cfg_document_add(a, SLICE("cluster"), SLICE("x"), 1, parse("{\"a\":1,\"b\":[1.50]}"));
-    cfg_document_add(a, SLICE("route"), SLICE("y"), 2, parse("{}"));
-    cfg_document_add(b, SLICE("route"), SLICE("y"), 9, parse("{ }"));
-    cfg_document_add(b, SLICE("cluster"), SLICE("x"), 8, parse("{\"b\":[15e-1],\"a\":1}"));
+    cfg_document_add(a, SLICE("cluster"), SLICE("x"), 1, must_parse("{\"a\":1,\"b\":[1.50]}"));
+    cfg_document_add(a, SLICE("route"), SLICE("y"), 2, must_parse("{}"));
+    cfg_document_add(b, SLICE("route"), SLICE("y"), 9, must_parse("{ }"));
+    cfg_document_add(b, SLICE("cluster"), SLICE("x"), 8, must_parse("{\"b\":[15e-1],\"a\":1}"));
     assert_int_equal(cfg_document_seal(a, NULL), 0);
     assert_int_equal(cfg_document_seal(b, NULL), 0);
     assert_true(cfg_document_sum(a) == cfg_document_sum(b));
@@ -69,8 +43,8 @@ static void two_of_a_name_are_refused(void **state)
 {
     struct cfg_document *doc = cfg_document_new();
     struct err err = ERR_INIT;
-    cfg_document_add(doc, SLICE("route"), SLICE("y"), 1, parse("{}"));
-    cfg_document_add(doc, SLICE("route"), SLICE("y"), 1, parse("{\"a\":1}"));
+    cfg_document_add(doc, SLICE("route"), SLICE("y"), 1, must_parse("{}"));
+    cfg_document_add(doc, SLICE("route"), SLICE("y"), 1, must_parse("{\"a\":1}"));
     assert_int_equal(cfg_document_seal(doc, &err), -1);
     assert_string_equal(err.text, "route 'y' is there twice");
     cfg_document_free(doc);
@@ -82,8 +56,8 @@ static void wire_form_round_trips(void **state)
     doc->epoch = 0x00ff00ff00ff00ff;
     doc->rev = 12;
     cfg_document_add(doc, SLICE("certificate"), SLICE("a/b"), 3,
-                     parse("{\"certPem\":\"C\",\"keyPem\":\"planted-key\"}"));
-    cfg_document_add(doc, SLICE("cluster"), SLICE("\"q\""), 4, parse("{\"host\":\"h\"}"));
+                     must_parse("{\"certPem\":\"C\",\"keyPem\":\"planted-key\"}"));
+    cfg_document_add(doc, SLICE("cluster"), SLICE("\"q\""), 4, must_parse("{\"host\":\"h\"}"));
     assert_int_equal(cfg_document_seal(doc, NULL), 0);
     struct cfg_document *again = reparse(written(doc, false));
     assert_true(again->epoch == doc->epoch);
@@ -151,7 +125,7 @@ static struct cfg_document *random_document(uint64_t rev)
     for (uint32_t i = 0; i < 40; ++i)
         if (draw(4) < density)
             cfg_document_add(doc, slice_of(kinds[i % 3]), slice_of(arena_printf(arena, "n%u", i)), rev,
-                             parse(specs[draw(3)]));
+                             must_parse(specs[draw(3)]));
     assert_int_equal(cfg_document_seal(doc, NULL), 0);
     return doc;
 }
@@ -171,7 +145,7 @@ static void a_patched_base_is_the_target(void **state)
         struct strbuf delta = STRBUF_INIT;
         struct err err = ERR_INIT;
         if (cfg_document_diff(from, to, &delta)) {
-            struct cfg_document *patched = cfg_document_patch(from, parse(delta.base), &err);
+            struct cfg_document *patched = cfg_document_patch(from, must_parse(delta.base), &err);
             if (patched == NULL)
                 fail_msg("%s: %s", delta.base, err.text);
             assert_same(patched, to);
@@ -180,7 +154,7 @@ static void a_patched_base_is_the_target(void **state)
             /* The same delta on another base cannot pass. */
             struct cfg_document *other = random_document(5);
             struct strbuf between = STRBUF_INIT;
-            struct cfg_document *wrong = cfg_document_patch(other, parse(delta.base), &err);
+            struct cfg_document *wrong = cfg_document_patch(other, must_parse(delta.base), &err);
             if (wrong != NULL)
                 assert_same(wrong, to); /* they differed only in what the delta replaces */
             else
@@ -201,7 +175,7 @@ static void a_delta_from_another_revision_is_refused(void **state)
     struct cfg_document *from = cfg_document_new();
     struct err err = ERR_INIT;
     from->rev = 4;
-    assert_null(cfg_document_patch(from, parse("{\"from\":3,\"to\":5,\"sum\":\"0000000000000000\"}"), &err));
+    assert_null(cfg_document_patch(from, must_parse("{\"from\":3,\"to\":5,\"sum\":\"0000000000000000\"}"), &err));
     assert_int_equal(err.code, ERR_CONFLICT);
     assert_string_equal(err.text, "the delta is from revision 3, this is 4");
     cfg_document_free(from);
@@ -210,12 +184,12 @@ static void a_delta_from_another_revision_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(order_and_spelling_do_not_matter, setup, teardown),
-        cmocka_unit_test_setup_teardown(two_of_a_name_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(wire_form_round_trips, setup, teardown),
-        cmocka_unit_test_setup_teardown(damaged_documents_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_patched_base_is_the_target, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_delta_from_another_revision_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(order_and_spelling_do_not_matter, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(two_of_a_name_are_refused, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(wire_form_round_trips, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(damaged_documents_are_refused, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(a_patched_base_is_the_target, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(a_delta_from_another_revision_is_refused, arena_setup, arena_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,6 @@
 #include "core/model/snapshot.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-static struct arena *arena;
-
-static int setup(void **state)
-{
-    arena = arena_new(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena = arena_free(arena);
-    return 0;
-}
+#include "tests/unit/lib/json_fixture.h"
 
 static void add(struct cfg_document *doc, const char *kind, const char *name, const char *spec)
 {
@@ -253,11 +236,11 @@ static void the_last_reference_disposes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(all_kinds_are_read_and_linked, setup, teardown),
-        cmocka_unit_test_setup_teardown(encoding_gives_back_what_was_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_does_not_fit_is_refused_by_name, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_empty_document_gives_defaults, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_last_reference_disposes, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_kinds_are_read_and_linked, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(encoding_gives_back_what_was_read, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(what_does_not_fit_is_refused_by_name, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(an_empty_document_gives_defaults, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(the_last_reference_disposes, arena_setup, arena_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,38 +1,12 @@
 #include "gateway/control/api_internal.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-static struct arena *arena;
-
-static int setup(void **state)
-{
-    arena = arena_new(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena = arena_free(arena);
-    return 0;
-}
-
-static struct json *tree(const char *text)
-{
-    struct err err = ERR_INIT;
-    struct json *value = json_parse(arena, slice_of(text), &err);
-    if (value == NULL)
-        fail_msg("%s: %s", text, err.text);
-    return value;
-}
+#include "tests/unit/lib/json_fixture.h"
 
 static void assert_tree(const struct json *got, const char *want)
 {
     struct strbuf text = STRBUF_INIT;
     json_write(&text, got);
-    if (!json_equal(got, tree(want)))
+    if (!json_equal(got, must_parse(want)))
         fail_msg("got %s, want %s", text.base, want);
     strbuf_clear(&text);
 }
@@ -83,8 +57,8 @@ static void json_patch_is_rfc_6902(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
         struct err err = ERR_INIT;
-        struct json *document = tree(cases[i].document);
-        int status = api_patch_json(arena, &document, tree(cases[i].patch), &err);
+        struct json *document = must_parse(cases[i].document);
+        int status = api_patch_json(arena, &document, must_parse(cases[i].patch), &err);
         if ((status == 0) != (cases[i].result != NULL))
             fail_msg("%s on %s: %s", cases[i].patch, cases[i].document, status == 0 ? "taken" : err.text);
         if (status == 0)
@@ -96,12 +70,12 @@ static void a_small_json_patch_cannot_make_a_large_document(void **state)
 {
     struct strbuf patch = STRBUF_INIT;
     struct err err = ERR_INIT;
-    struct json *document = tree("{\"a\":[1]}");
+    struct json *document = must_parse("{\"a\":[1]}");
     strbuf_addc(&patch, '[');
     for (int i = 0; i < 60; ++i) /* doubling: 2^60 nodes */
         strbuf_addf(&patch, "%s{\"op\":\"copy\",\"from\":\"/a\",\"path\":\"/a/-\"}", i != 0 ? "," : "");
     strbuf_addc(&patch, ']');
-    assert_int_equal(api_patch_json(arena, &document, tree(patch.base), &err), -1);
+    assert_int_equal(api_patch_json(arena, &document, must_parse(patch.base), &err), -1);
     assert_int_equal(err.code, ERR_TOO_LARGE);
     assert_true(arena_used(arena) < 512 << 20);
     strbuf_clear(&patch);
@@ -129,8 +103,8 @@ static void merge_patch_is_rfc_7386(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
         struct err err = ERR_INIT;
-        struct json *document = tree(cases[i].document);
-        assert_int_equal(api_patch_merge(arena, &document, tree(cases[i].patch), &err), 0);
+        struct json *document = must_parse(cases[i].document);
+        assert_int_equal(api_patch_merge(arena, &document, must_parse(cases[i].patch), &err), 0);
         assert_tree(document, cases[i].result);
     }
 }
@@ -158,8 +132,8 @@ static void strategic_patch_merges_keyed_lists(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
         struct err err = ERR_INIT;
-        struct json *document = tree(cases[i].document);
-        int status = api_patch_strategic(arena, kind_get(KIND_SERVICE)->schema, document, tree(cases[i].patch), &err);
+        struct json *document = must_parse(cases[i].document);
+        int status = api_patch_strategic(arena, kind_get(KIND_SERVICE)->schema, document, must_parse(cases[i].patch), &err);
         if ((status == 0) != (cases[i].result != NULL))
             fail_msg("%s: %s", cases[i].patch, status == 0 ? "taken" : err.text);
         if (status == 0)
@@ -183,7 +157,7 @@ static struct json *apply(const struct json *old, const char *manager, const cha
 {
     struct api_change change = apply_change(old, manager, is_forced);
     field_report_init(&change.report, arena);
-    if (api_fields_apply(&change, tree(text), err) != 0 || api_change_finish(&change, err) != 0)
+    if (api_fields_apply(&change, must_parse(text), err) != 0 || api_change_finish(&change, err) != 0)
         return NULL;
     return change.new;
 }
@@ -226,7 +200,7 @@ static void apply_of_the_same_changes_nothing(void **state)
     struct api_change again = apply_change(a, "a", false);
     again.now_us += 5000000;
     field_report_init(&again.report, arena);
-    assert_int_equal(api_fields_apply(&again, tree(text), &err), 0);
+    assert_int_equal(api_fields_apply(&again, must_parse(text), &err), 0);
     assert_int_equal(api_change_finish(&again, &err), 0);
     assert_true(again.is_same);
 }
@@ -259,8 +233,8 @@ static void updates_take_over_what_they_change(void **state)
 
 static void differences_name_paths_and_leave_out_noise(void **state)
 {
-    struct json *from = tree("{\"metadata\":{\"resourceVersion\":\"1\",\"labels\":{\"a.b/c\":\"1\"}},\"spec\":{\"l\":[{\"name\":\"x\",\"v\":1}],\"h\":[1,2]}}");
-    struct json *to = tree("{\"metadata\":{\"resourceVersion\":\"2\",\"labels\":{\"a.b/c\":\"2\"}},\"spec\":{\"l\":[{\"name\":\"w\"},{\"name\":\"x\",\"v\":2}],\"h\":[1]}}");
+    struct json *from = must_parse("{\"metadata\":{\"resourceVersion\":\"1\",\"labels\":{\"a.b/c\":\"1\"}},\"spec\":{\"l\":[{\"name\":\"x\",\"v\":1}],\"h\":[1,2]}}");
+    struct json *to = must_parse("{\"metadata\":{\"resourceVersion\":\"2\",\"labels\":{\"a.b/c\":\"2\"}},\"spec\":{\"l\":[{\"name\":\"w\"},{\"name\":\"x\",\"v\":2}],\"h\":[1]}}");
     assert_tree(api_diff(arena, from, to, 100),
                 "[{\"path\":\"metadata.labels[a.b/c]\",\"op\":\"replace\",\"from\":\"1\",\"to\":\"2\"},"
                 "{\"path\":\"spec.l[x].v\",\"op\":\"replace\",\"from\":1,\"to\":2},"
@@ -272,16 +246,16 @@ static void differences_name_paths_and_leave_out_noise(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(json_patch_is_rfc_6902, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_small_json_patch_cannot_make_a_large_document, setup, teardown),
-        cmocka_unit_test_setup_teardown(merge_patch_is_rfc_7386, setup, teardown),
-        cmocka_unit_test_setup_teardown(strategic_patch_merges_keyed_lists, setup, teardown),
-        cmocka_unit_test_setup_teardown(apply_removes_what_its_manager_leaves_out_and_nobody_else_owns, setup, teardown),
-        cmocka_unit_test_setup_teardown(apply_conflicts_on_fields_of_others_unless_forced, setup, teardown),
-        cmocka_unit_test_setup_teardown(apply_of_the_same_changes_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(keyed_items_are_owned_one_by_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(updates_take_over_what_they_change, setup, teardown),
-        cmocka_unit_test_setup_teardown(differences_name_paths_and_leave_out_noise, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_patch_is_rfc_6902, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(a_small_json_patch_cannot_make_a_large_document, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(merge_patch_is_rfc_7386, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(strategic_patch_merges_keyed_lists, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(apply_removes_what_its_manager_leaves_out_and_nobody_else_owns, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(apply_conflicts_on_fields_of_others_unless_forced, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(apply_of_the_same_changes_nothing, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(keyed_items_are_owned_one_by_one, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(updates_take_over_what_they_change, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(differences_name_paths_and_leave_out_noise, arena_setup, arena_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,6 @@
 #include "gateway/control/selector.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-static struct arena *arena;
-
-static int setup(void **state)
-{
-    arena = arena_new(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena = arena_free(arena);
-    return 0;
-}
+#include "tests/unit/lib/json_fixture.h"
 
 static struct ctl_selector parse(const char *text)
 {
@@ -204,5 +187,5 @@ int main(void)
         cmocka_unit_test(selectors_are_bounded),
         cmocka_unit_test(fields_select_by_name_and_namespace),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }
