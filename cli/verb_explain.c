@@ -62,6 +62,8 @@ static bool tell_story(struct cli *cli, const struct json *told)
         line(cli, "rule", rule_of(cli, told));
     line(cli, "hostname", text(cli, told, "hostname"));
     line(cli, "backend", text(cli, told, "backend"));
+    if (json_get(told, "cohort") != NULL)
+        line(cli, "cohort", arena_printf(cli->arena, "%s, bucket %lld of 10000", text(cli, told, "cohort"), (long long)json_int_or(json_get(told, "bucket"), 0)));
     if (json_get(told, "cluster") != NULL && strcmp(text(cli, told, "cluster"), text(cli, told, "backend")) != 0)
         line(cli, "cluster", text(cli, told, "cluster"));
     line(cli, "host", text(cli, told, "host"));

@@ -18,6 +18,7 @@
 
 #include "core/base/hashmap.h"
 #include "core/base/json.h"
+#include "core/model/cohort.h"
 
 struct rt_index;   /* core/route's compiled form of a server's routes */
 struct rt_regex;   /* a compiled regular expression */
@@ -110,6 +111,8 @@ struct cfg_route {
     uint32_t num_attachments;
     struct cfg_rule *rules;
     uint32_t num_rules;
+    struct cfg_cohort_source *cohort; /* what keeps a user with one share of a weighted rule; none: chance */
+    uint32_t num_cohort;
 };
 
 /* ---------- listeners ---------- */

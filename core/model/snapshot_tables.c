@@ -134,6 +134,14 @@ static const struct field attachment_fields[] = {
 static const struct field_schema attachment_schema = FIELD_SCHEMA(attachment_fields);
 #undef T
 
+#define T struct cfg_cohort_source
+static const struct field cohort_source_fields[] = {
+    {"from", FIELD_ENUM, AT(from), FIELD_NEEDED, .names = FIELD_NAMES("header", "cookie", "client")},
+    {"name", FIELD_STRING, AT(name), .min = 1},
+};
+static const struct field_schema cohort_source_schema = FIELD_SCHEMA(cohort_source_fields);
+#undef T
+
 #define T struct cfg_route
 static const struct field route_fields[] = {
     {"ns", FIELD_STRING, AT(ns), FIELD_NEEDED},
@@ -141,6 +149,7 @@ static const struct field route_fields[] = {
     {"createdUs", FIELD_I64, AT(created_us)},
     {"attachments", FIELD_LIST, LIST_AT(attachments), .item = FIELD_OBJECT, .schema = &attachment_schema},
     {"rules", FIELD_LIST, LIST_AT(rules), .item = FIELD_OBJECT, .schema = &rule_schema},
+    {"cohort", FIELD_LIST, LIST_AT(cohort), .item = FIELD_OBJECT, .schema = &cohort_source_schema},
 };
 const struct field_schema snapshot_route_schema = FIELD_SCHEMA(route_fields);
 #undef T

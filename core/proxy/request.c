@@ -169,6 +169,7 @@ static void decide(struct px_request *req)
         .port = req->listener->listener->port,
         .path = req->path,
         .query = req->query,
+        .client = req->client,
         .header = find_header,
         .data = req,
         .alloc = alloc_in_pool,

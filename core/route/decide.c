@@ -4,6 +4,7 @@
  * labels, query parameters) is bounded by the configuration's own depth or by the request limits. */
 #include "core/route/decide.h"
 
+#include "core/route/cohort.h"
 #include "core/route/index.h"
 #include "core/route/match.h"
 #include "core/route/paths.h"
@@ -112,7 +113,10 @@ static void forward(const struct rt_request *request, uint64_t seed, struct rt_d
     ret->outcome = RT_NO_BACKENDS;
     if (rule->total_weight == 0)
         return;
-    ret->backend = rule->num_backends == 1 ? &rule->backends[0] : choose_backend(rule, seed, &ret->bucket);
+    if (rule->num_backends != 1)
+        ret->backend = choose_backend(rule, rt_cohort_seed(rule->route, request, seed, &ret->cohort), &ret->bucket);
+    else
+        ret->backend = &rule->backends[0];
     if (ret->backend == NULL)
         return;
     ret->cluster = ret->backend->cluster;

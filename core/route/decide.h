@@ -22,6 +22,7 @@ struct rt_request {
     uint16_t port;        /* the listener's port (redirects) */
     struct slice path;    /* in normal form (core/base/uri.h), without query */
     struct slice query;   /* without "?"; {NULL,0} none */
+    struct slice client;  /* the client's address, numeric; {NULL,0} unknown */
     /* First value of a header by lower-case name; {NULL,0} when absent. Names "host" and pseudo headers too. */
     struct slice (*header)(const void *data, struct slice name);
     const void *data;
@@ -52,10 +53,11 @@ struct rt_decision {
     unsigned redirect_status;
     struct slice location;
     uint32_t bucket;                 /* 0..9999: where the cohort key fell */
+    const struct cfg_cohort_source *cohort; /* what the key was taken from; NULL: it was `seed` */
 };
 
-/* `seed` chooses among weighted backends: bucket = hash(route salt, seed). The live path derives it from the cohort key
- * or, without one, from a random number drawn per request. */
+/* Weighted backends are chosen by a bucket, hash(rule, cohort key). The key is what the route's cohort sources find in
+ * the request or, where they find nothing, `seed`: the live path draws a random one per request. */
 void rt_decide(const struct cfg_snapshot *snapshot, const struct rt_request *request, uint64_t seed,
                struct rt_decision *ret);
 

@@ -113,6 +113,15 @@ static struct json *tell_considered(struct arena *arena, const struct rt_index *
     return list;
 }
 
+static void tell_cohort(struct arena *arena, struct json *told, const struct cfg_cohort_source *source)
+{
+    static const char *const words[] = {
+        [CFG_COHORT_HEADER] = "header", [CFG_COHORT_COOKIE] = "cookie", [CFG_COHORT_CLIENT] = "client address"};
+    if (source != NULL)
+        json_set_str(arena, told, "cohort", arena_printf(arena, "%s%s%.*s", words[source->from], source->name.len != 0 ? " " : "",
+                                                         (int)source->name.len, source->name.base));
+}
+
 struct json *rt_explain(const struct cfg_snapshot *snapshot, const struct rt_request *request, uint64_t seed,
                         struct arena *arena)
 {
@@ -133,6 +142,7 @@ struct json *rt_explain(const struct cfg_snapshot *snapshot, const struct rt_req
     if (decision.backend != NULL) {
         set_slice(arena, told, "backend", decision.backend->cluster_name);
         json_set_int(arena, told, "bucket", decision.bucket);
+        tell_cohort(arena, told, decision.cohort);
     }
     if (decision.outcome == RT_FORWARD) {
         set_slice(arena, told, "cluster", decision.cluster->name);

@@ -103,7 +103,7 @@ struct explain {
     struct api_job job; /* first */
     struct ctl_call *call;
     struct strbuf document; /* what gateways run, without keys */
-    struct slice method, scheme, host, path, query;
+    struct slice method, scheme, host, path, query, client;
     uint16_t port;
     uint64_t seed;
     const struct json *headers;
@@ -155,7 +155,7 @@ static int explain_on(struct explain *self, const struct cfg_snapshot *snapshot,
 {
     struct arena *arena = self->call->arena;
     struct rt_request request = {.listener = find_listener(self, snapshot), .method = self->method, .scheme = self->scheme, .host = self->host,
-                                 .port = self->port, .path = self->path, .query = self->query, .header = header_of, .data = self};
+                                 .port = self->port, .path = self->path, .query = self->query, .client = self->client, .header = header_of, .data = self};
     request.alloc = alloc_in_arena;
     request.alloc_data = arena;
     if (request.listener == NULL)
@@ -212,7 +212,7 @@ static int read_url(struct explain *self, struct slice text, struct err *err)
     return 0;
 }
 
-/* GET ?method=&url=&header=name:value (one), POST {"method","url","headers":{},"port","seed"}. */
+/* GET ?method=&url=&header=name:value (one), POST {"method","url","headers":{},"port","seed","client"}. */
 static int read_explain(struct explain *self, struct err *err)
 {
     struct ctl_call *call = self->call;
@@ -227,6 +227,7 @@ static int read_explain(struct explain *self, struct err *err)
     }
     self->method = method.len != 0 ? method : SLICE("GET");
     self->headers = json_get(body, "headers");
+    self->client = json_slice(json_get(body, "client"));
     self->seed = (uint64_t)json_int_or(json_get(body, "seed"), 0);
     const char *colon = header.len != 0 ? memchr(header.base, ':', header.len) : NULL;
     if (colon != NULL) {

@@ -309,6 +309,9 @@ static void emit_route(struct comp *comp, struct comp_route *route)
     out.rules = arena_alloc(comp->scratch, spec->spec.num_rules * sizeof(*out.rules));
     for (uint32_t i = 0; i < spec->spec.num_rules; ++i)
         out.rules[out.num_rules++] = rule(comp, route, &spec->spec.rules[i], i);
+    struct slice cohort = obj_map_get_n(&spec->head.meta.annotations, SLICE(COHORT_ANNOTATION));
+    if (cohort.base != NULL)
+        (void)cohort_parse(comp->scratch, cohort, &out.cohort, &out.num_cohort, NULL); /* the object's own check had it parsed */
     if (route->num_attachments != 0)
         comp_emit(comp, "route", out.name, &snapshot_route_schema, &out);
 }

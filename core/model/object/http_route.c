@@ -1,5 +1,7 @@
 #include "core/model/object/http_route.h"
 
+#include "core/model/cohort.h"
+#include "core/model/field_ctx.h"
 #include "core/model/format.h"
 #include "core/model/object/gateway.h"
 #include "core/model/pattern.h"
@@ -553,6 +555,17 @@ static const struct field route_status_fields[] = {
 const struct field_schema obj_route_status_schema = FIELD_SCHEMA(route_status_fields);
 #undef T
 
+static void check_cohort_annotation(struct field_ctx *ctx, const void *object)
+{
+    const struct obj_http_route *route = object;
+    struct slice text = obj_map_get_n(&route->head.meta.annotations, SLICE(COHORT_ANNOTATION));
+    struct cfg_cohort_source *sources;
+    struct err err = ERR_INIT;
+    uint32_t num;
+    if (text.base != NULL && cohort_parse(ctx->arena, text, &sources, &num, &err) != 0)
+        field_refuse(ctx, FIELD_INVALID, "metadata.annotations[" COHORT_ANNOTATION "]", "%s", err.text);
+}
+
 #define T struct obj_http_route
 static const struct field http_route_fields[] = {
     OBJ_HEAD_FIELDS,
@@ -561,5 +574,5 @@ static const struct field http_route_fields[] = {
     OBJ_STATUS_FIELD(&obj_route_status_schema),
 };
 const struct field_schema obj_http_route_schema = FIELD_SCHEMA(
-    http_route_fields, .doc = "Which HTTP requests go where, and how they are changed on the way.");
+    http_route_fields, .checks = FIELD_CHECKS(check_cohort_annotation), .doc = "Which HTTP requests go where, and how they are changed on the way.");
 #undef T

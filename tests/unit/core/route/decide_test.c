@@ -203,6 +203,72 @@ static void shares_follow_weights_and_only_grow_into_the_raised_one(void **state
     cfg_snapshot_unref(thirty);
 }
 
+#define COHORT(a, b)                                                                                         \
+    "[" SETTINGS "," LISTENER "," CLUSTER("v1") "," CLUSTER("v2") ",{\"kind\":\"route\",\"name\":\"httproute/d/c\",\"spec\":{\"ns\":\"d\",\"object\":\"c\"," \
+    "\"attachments\":[{\"listener\":\"*:80\",\"server\":\"d/g/any\"}],\"cohort\":[{\"from\":\"cookie\",\"name\":\"id\"},{\"from\":\"header\",\"name\":\"x-user\"}]," \
+    "\"rules\":[{\"matches\":[{}],\"backends\":[{\"cluster\":\"v1\",\"weight\":" a "},{\"cluster\":\"v2\",\"weight\":" b "}]}]}}]"
+
+static bool user_is_on_v2(const struct cfg_snapshot *snapshot, const char *header, const char *value, uint64_t seed)
+{
+    struct arena *arena = arena_new(0);
+    struct ask ask = {.path = "/", .headers = {{header, value}}};
+    struct rt_decision decision = decide(snapshot, &ask, seed, arena);
+    bool is_v2 = slice_is(decision.cluster->name, "v2");
+    arena_free(arena);
+    return is_v2;
+}
+
+static void a_cohort_key_stays_where_it_is_whatever_is_drawn(void **state)
+{
+    struct cfg_snapshot *ten = build_snapshot(COHORT("90", "10")), *half = build_snapshot(COHORT("50", "50"));
+    unsigned num_ten = 0, num_half = 0;
+    char value[32];
+    for (unsigned user = 0; user < 2000; ++user) {
+        snprintf(value, sizeof(value), "user-%u", user);
+        bool is_ten = user_is_on_v2(ten, "x-user", value, user), is_half = user_is_on_v2(half, "x-user", value, 7);
+        for (uint64_t seed = 0; seed < 20; ++seed)
+            assert_int_equal(user_is_on_v2(ten, "x-user", value, seed), is_ten);
+        assert_true(is_half || !is_ten);
+        num_ten += is_ten;
+        num_half += is_half;
+    }
+    assert_in_range(num_ten, 150, 250);
+    assert_in_range(num_half, 930, 1070);
+    cfg_snapshot_unref(ten);
+    cfg_snapshot_unref(half);
+}
+
+static void the_first_source_a_request_has_is_its_cohort(void **state)
+{
+    static const struct {
+        struct header headers[2];
+        const char *same_as; /* the cookie whose bucket it must share; NULL: chance decides */
+    } rows[] = {
+        {{{"cookie", "id=a"}}, "a"},
+        {{{"cookie", "x=1; id=a; id=b"}}, "a"},
+        {{{"cookie", "xid=b;id=a"}}, "a"},
+        {{{"cookie", "id=a=b"}}, "a=b"},
+        {{{"cookie", "id=a"}, {"x-user", "b"}}, "a"},
+        {{{"cookie", "id="}, {"x-user", "a"}}, "a"},
+        {{{"cookie", "i=b; id"}, {"x-user", "a"}}, "a"},
+        {{{"cookie", "id"}}, NULL},
+        {{{"x-user", ""}}, NULL},
+        {{{NULL, NULL}}, NULL},
+    };
+    struct cfg_snapshot *snapshot = build_snapshot(COHORT("50", "50"));
+    struct arena *arena = arena_new(0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); ++i) {
+        struct ask ask = {.path = "/", .headers = {rows[i].headers[0], rows[i].headers[1]}};
+        struct rt_decision got = decide(snapshot, &ask, i, arena);
+        struct ask same = {.path = "/", .headers = {{"x-user", rows[i].same_as}}};
+        assert_int_equal(got.cohort != NULL, rows[i].same_as != NULL);
+        if (rows[i].same_as != NULL)
+            assert_int_equal(got.bucket, decide(snapshot, &same, 99, arena).bucket);
+    }
+    arena_free(arena);
+    cfg_snapshot_unref(snapshot);
+}
+
 static void zero_weight_takes_nothing_and_all_zero_is_an_error(void **state)
 {
     static bool is_v2[1000];
@@ -380,6 +446,8 @@ int main(void)
         cmocka_unit_test(hosts_win_by_exactness_then_wildcard_length),
         cmocka_unit_test(the_most_specific_server_isolates),
         cmocka_unit_test(shares_follow_weights_and_only_grow_into_the_raised_one),
+        cmocka_unit_test(a_cohort_key_stays_where_it_is_whatever_is_drawn),
+        cmocka_unit_test(the_first_source_a_request_has_is_its_cohort),
         cmocka_unit_test(zero_weight_takes_nothing_and_all_zero_is_an_error),
         cmocka_unit_test(an_unresolved_backend_fails_its_share_only),
         cmocka_unit_test(prefix_replacement_follows_gateway_apis_table),
