@@ -20,6 +20,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <pthread.h>
+#include <strings.h>
 
 enum {
     MAX_HOSTNAME = 253,
@@ -32,6 +33,8 @@ static const char tls12_suites[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES1
                                    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
                                    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 static const char tls13_suites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+/* A subject is no name: only subject alternative names count (RFC 9525). */
+enum { HOST_FLAGS = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT };
 static const char groups[] = "X25519:P-256:P-384";
 
 /* ---- what servers and clients share ---- */
@@ -87,6 +90,55 @@ static int verify_spiffe_id(X509_STORE_CTX *store, void *spiffe_id)
     if (X509_verify_cert(store) != 1)
         return 0;
     return tls_spiffe_is(X509_STORE_CTX_get0_cert(store), spiffe_id) ? 1 : refuse_identity(store);
+}
+
+struct alt_names {
+    struct net_tls_alt_name *at; /* owned, with their texts */
+    size_t num;
+};
+
+static bool is_equal_name(const ASN1_STRING *name, const char *text, bool is_exact)
+{
+    size_t len = strlen(text);
+    const char *bytes = (const char *)ASN1_STRING_get0_data(name);
+
+    if ((size_t)ASN1_STRING_length(name) != len)
+        return false;
+    return is_exact ? memcmp(bytes, text, len) == 0 : strncasecmp(bytes, text, len) == 0;
+}
+
+static bool has_literal_name(const X509 *cert, int type, const char *text)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    bool is_found = false;
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && !is_found; i++) { /* -1 of none */
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        is_found = name->type == type && is_equal_name(name->d.ia5, text, type == GEN_URI);
+    }
+    GENERAL_NAMES_free(names);
+    return is_found;
+}
+
+static bool has_alt_name(X509 *cert, const struct net_tls_alt_name *want)
+{
+    if (want->is_uri)
+        return has_literal_name(cert, GEN_URI, want->text);
+    if (strncmp(want->text, "*.", 2) == 0)
+        return has_literal_name(cert, GEN_DNS, want->text);
+    return X509_check_host(cert, want->text, 0, HOST_FLAGS, NULL) == 1;
+}
+
+static int verify_alt_names(X509_STORE_CTX *store, void *data)
+{
+    const struct alt_names *names = data;
+
+    if (X509_verify_cert(store) != 1)
+        return 0;
+    for (size_t i = 0; i < names->num; i++)
+        if (has_alt_name(X509_STORE_CTX_get0_cert(store), &names->at[i]))
+            return 1;
+    return refuse_identity(store);
 }
 
 /* ---- the server's tables ---- */
@@ -373,6 +425,7 @@ SSL_CTX *net_tls_server_ctx(const struct net_tls_server *server)
 struct net_tls_client {
     SSL_CTX *ctx; /* owns this struct */
     char *spiffe_id;
+    struct alt_names alt_names;
 };
 
 static void free_client(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
@@ -381,6 +434,9 @@ static void free_client(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, 
 
     if (client == NULL)
         return;
+    for (size_t i = 0; i < client->alt_names.num; i++)
+        free((char *)client->alt_names.at[i].text);
+    free(client->alt_names.at);
     free(client->spiffe_id);
     free(client);
 }
@@ -413,7 +469,7 @@ static int pin_name(SSL_CTX *ctx, const char *hostname, struct err *err)
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
     int ret;
 
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    X509_VERIFY_PARAM_set_hostflags(param, HOST_FLAGS);
     if (is_ip_literal(hostname))
         ret = X509_VERIFY_PARAM_set1_ip_asc(param, hostname);
     else
@@ -422,11 +478,26 @@ static int pin_name(SSL_CTX *ctx, const char *hostname, struct err *err)
     return ret == 1 ? 0 : err_set(err, ERR_INVALID, "'%s' is no host name to verify", hostname);
 }
 
+static void pin_alt_names(struct net_tls_client *client, const struct net_tls_client_config *config)
+{
+    struct alt_names *names = &client->alt_names;
+
+    names->at = xcalloc(config->num_alt_names, sizeof(names->at[0]));
+    for (; names->num < config->num_alt_names; names->num++)
+        names->at[names->num] = (struct net_tls_alt_name){config->alt_names[names->num].is_uri,
+                                                          xstrdup(config->alt_names[names->num].text)};
+    SSL_CTX_set_cert_verify_callback(client->ctx, verify_alt_names, names);
+}
+
 static int pin_peer(struct net_tls_client *client, const struct net_tls_client_config *config, struct err *err)
 {
     if (config->spiffe_id != NULL) {
         client->spiffe_id = xstrdup(config->spiffe_id);
         SSL_CTX_set_cert_verify_callback(client->ctx, verify_spiffe_id, client->spiffe_id);
+        return 0;
+    }
+    if (config->num_alt_names != 0) {
+        pin_alt_names(client, config);
         return 0;
     }
     if (config->hostname == NULL)

@@ -50,10 +50,19 @@ void net_tls_server_unref(struct net_tls_server *server);
  * them: unrecognized_name alert). */
 SSL_CTX *net_tls_server_ctx(const struct net_tls_server *server);
 
+/* A subject alternative name to require: a DNS name (a certificate's wildcard may cover it; "*.example" only that very
+ * wildcard) or an exact URI. */
+struct net_tls_alt_name {
+    bool is_uri;
+    const char *text;
+};
+
 struct net_tls_client_config {
     struct slice ca_pem;        /* {NULL,0}: the system's roots */
-    const char *hostname;       /* pinned DNS name (or IP literal); NULL only with spiffe_id */
-    const char *spiffe_id;      /* exact URI SAN to require instead of a name */
+    const char *hostname;       /* pinned DNS name (or IP literal); NULL only with one of the next two */
+    const char *spiffe_id;      /* an X509-SVID of exactly this ID, instead of a name */
+    const struct net_tls_alt_name *alt_names; /* any one of them, instead of a name */
+    size_t num_alt_names;
     struct slice cert_pem, key_pem; /* own identity, or {NULL,0} */
     int min_version;
 };

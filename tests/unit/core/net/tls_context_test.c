@@ -401,6 +401,42 @@ static void the_servers_name_and_chain_are_verified_in_every_version(void **stat
     test_cert_clear(&client_only);
 }
 
+static void one_of_the_alternative_names_suffices_and_nothing_else(void **state)
+{
+    static const struct {
+        struct net_tls_alt_name names[2];
+        bool is_good;
+    } rows[] = {
+        {{{false, "b.example"}}, true},
+        {{{false, "B.Example"}}, true},
+        {{{false, "x.example"}, {true, "spiffe://td/ns/a"}}, true},
+        {{{false, "one.wild.example"}}, true},
+        {{{false, "*.wild.example"}}, true},
+        {{{false, "*.example"}}, false},
+        {{{false, "one.two.wild.example"}}, false},
+        {{{false, "wild.example"}}, false},
+        {{{false, "alt names"}}, false}, /* the common name */
+        {{{true, "spiffe://td/ns/A"}}, false},
+        {{{true, "spiffe://td/ns/a-evil"}}, false},
+        {{{true, "spiffe://td/ns"}}, false},
+        {{{true, "b.example"}}, false},
+        {{{false, "spiffe://td/ns/a"}}, false},
+    };
+    struct test_cert cert;
+
+    test_cert_make(&cert, &ca, &(struct test_cert_spec){.common_name = "alt names", .dns = NAMES("a.example", "b.example", "*.wild.example"),
+                                                        .uris = NAMES("spiffe://td/ns/a")});
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct net_tls_client_config cc = {.alt_names = rows[i].names, .num_alt_names = rows[i].names[1].text != NULL ? 2 : 1};
+        const char *why = client_says(&cert, cc);
+        if ((why == NULL) != rows[i].is_good)
+            fail_msg("%s: %s", rows[i].names[0].text, why != NULL ? why : "accepted");
+        cc.ca_pem = slice_of(other_ca.cert_pem); /* a name is worth nothing without the chain */
+        assert_string_equal(client_says(&cert, cc), "unable to get local issuer certificate");
+    }
+    test_cert_clear(&cert);
+}
+
 static void a_client_without_a_name_to_verify_is_not_built(void **state)
 {
     struct err err = ERR_INIT;
@@ -649,6 +685,7 @@ int main(void)
         cmocka_unit_test(old_versions_are_refused),
         cmocka_unit_test(sessions_stay_with_their_host_listener_and_trust),
         cmocka_unit_test(the_servers_name_and_chain_are_verified_in_every_version),
+        cmocka_unit_test(one_of_the_alternative_names_suffices_and_nothing_else),
         cmocka_unit_test(a_client_without_a_name_to_verify_is_not_built),
         cmocka_unit_test(client_certificates_are_demanded_and_verified),
         cmocka_unit_test(an_identity_is_exact_and_the_only_name),
