@@ -165,10 +165,24 @@ struct cfg_endpoint {
     struct slice key;  /* "host:port": identity across snapshots */
 };
 
+struct cfg_alt_name {
+    bool is_uri;
+    struct slice text; /* a DNS name, "*.example" for that very wildcard, or a whole URI */
+};
+
+/* TLS towards the endpoints: that it is there turns it on. The peer is always verified. */
+struct cfg_upstream_tls {
+    struct slice hostname;          /* asked for (SNI); and verified, unless there are alternative names */
+    struct slice ca_pem;            /* {NULL,0}: the roots of the proxy's system */
+    struct cfg_alt_name *alt_names; /* one of them must be the certificate's */
+    uint32_t num_alt_names;
+};
+
 struct cfg_cluster {
     struct slice name;
     struct slice host; /* for Host towards health checks and DNS backends: "reviews.default" */
     enum cfg_upstream_protocol protocol;
+    struct cfg_upstream_tls *tls; /* NULL: plain */
     enum cfg_lb lb;
     struct cfg_endpoint *endpoints;
     uint32_t num_endpoints;

@@ -203,10 +203,28 @@ static const struct field health_check_fields[] = {
 static const struct field_schema health_check_schema = FIELD_SCHEMA(health_check_fields);
 #undef T
 
+#define T struct cfg_alt_name
+static const struct field alt_name_fields[] = {
+    {"isUri", FIELD_BOOL, AT(is_uri), .def = "false"},
+    {"text", FIELD_STRING, AT(text), FIELD_NEEDED, .min = 1, .max = 253},
+};
+static const struct field_schema alt_name_schema = FIELD_SCHEMA(alt_name_fields);
+#undef T
+
+#define T struct cfg_upstream_tls
+static const struct field upstream_tls_fields[] = {
+    {"hostname", FIELD_STRING, AT(hostname), FIELD_NEEDED, .min = 1, .max = 253},
+    {"caPem", FIELD_STRING, AT(ca_pem), .min = 1, .doc = "absent: the system's roots"},
+    {"altNames", FIELD_LIST, LIST_AT(alt_names), .item = FIELD_OBJECT, .schema = &alt_name_schema},
+};
+static const struct field_schema upstream_tls_schema = FIELD_SCHEMA(upstream_tls_fields);
+#undef T
+
 #define T struct cfg_cluster
 static const struct field cluster_fields[] = {
     {"host", FIELD_STRING, AT(host), FIELD_NEEDED},
     {"protocol", FIELD_ENUM, AT(protocol), .names = FIELD_NAMES("http1", "h2c", "ws"), .def = "http1"},
+    {"tls", FIELD_OBJECT_PTR, AT(tls), .schema = &upstream_tls_schema},
     {"lb", FIELD_ENUM, AT(lb), .names = FIELD_NAMES("leastRequest", "roundRobin", "random"),
      .def = "leastRequest"},
     {"check", FIELD_OBJECT, AT(check), .schema = &health_check_schema},

@@ -340,7 +340,7 @@ static void prepare_call(struct px_request *req)
         .ops = &call_ops,
         .pool = &x->pool,
         .method = x->method,
-        .scheme = SLICE("http"), /* our own connection to the upstream is plain */
+        .scheme = req->cluster->tls != NULL ? SLICE("https") : SLICE("http"), /* of our own connection to the upstream */
         .authority = choose_authority(req),
         .target = px_target_join(&x->pool, req->decision.path, req->query),
         .request_headers = &req->headers,

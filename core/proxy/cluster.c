@@ -158,6 +158,8 @@ static void cluster_free(struct px_cluster *cluster)
     free_endpoints(&cluster->leaving);
     px_lb_set_clear(&cluster->choice);
     px_limits_unref(cluster->limits);
+    net_tls_client_unref(cluster->tls);
+    free(cluster->sni);
     free((char *)cluster->name.base);
     free((char *)cluster->host.base);
     free(cluster);
@@ -231,40 +233,62 @@ static void reset_health(struct px_cluster *cluster)
     endpoint->is_healthy = true;
 }
 
-/* Connections speak one protocol: when that changes, none of the old ones may be used. Requests on them end in peace. */
-static void set_protocol(struct px_cluster *cluster, enum cfg_upstream_protocol protocol)
+/* True when it changed. */
+static bool set_protocol(struct px_cluster *cluster, enum cfg_upstream_protocol protocol)
 {
-    bool was_http2 = cluster->protocol == CFG_UPSTREAM_H2C, is_http2 = protocol == CFG_UPSTREAM_H2C;
+    bool was_http2 = cluster->protocol == CFG_UPSTREAM_H2C;
 
     cluster->protocol = protocol;
-    if (was_http2 == is_http2)
+    return was_http2 != (protocol == CFG_UPSTREAM_H2C);
+}
+
+/* True when it changed: configurations share the context for as long as it stays the same. */
+static bool set_tls(struct px_cluster *cluster, const struct cfg_upstream_tls *config, struct net_tls_client *tls)
+{
+    if (cluster->tls == tls)
+        return false;
+    net_tls_client_unref(cluster->tls);
+    free(cluster->sni);
+    cluster->tls = tls != NULL ? net_tls_client_ref(tls) : NULL;
+    cluster->sni = tls != NULL ? xstrndup(config->hostname.base, config->hostname.len) : NULL;
+    return true;
+}
+
+/* Connections speak one protocol to peers verified in one way: when that changes, none of the old ones may be used.
+ * Requests on them end in peace. */
+static void set_transport(struct px_cluster *cluster, const struct cfg_cluster *config, struct net_tls_client *tls)
+{
+    bool is_other_protocol = set_protocol(cluster, config->protocol);
+
+    if (!set_tls(cluster, config->tls, tls) && !is_other_protocol)
         return;
     LIST_FOR(endpoint, &cluster->endpoints, struct px_endpoint, link)
     px_pool_close_all(endpoint);
 }
 
-static void update(struct px_cluster *cluster, const struct cfg_cluster *config)
+static void update(struct px_cluster *cluster, const struct cfg_cluster *config, struct net_tls_client *tls)
 {
     set_numbers(cluster, config);
     set_host(cluster, config->host);
-    set_protocol(cluster, config->protocol);
+    set_transport(cluster, config, tls);
     set_endpoints(cluster, config);
     if (config->check.kind == CFG_CHECK_NONE)
         reset_health(cluster);
     px_cluster_refresh(cluster);
 }
 
-struct px_cluster *px_cluster_use(struct px_worker *worker, const struct cfg_cluster *config, uint64_t sum,
-                                  struct px_limits *limits)
+struct px_cluster *px_cluster_use(struct px_worker *worker, const struct px_config *config, uint32_t index)
 {
-    struct px_cluster *cluster = px_cluster_find(worker, config->name);
+    const struct cfg_cluster *wanted = &config->snapshot->clusters[index];
+    uint64_t sum = config->cluster_sums[index];
+    struct px_cluster *cluster = px_cluster_find(worker, wanted->name);
     bool is_new = cluster == NULL;
 
     if (is_new)
-        cluster = cluster_new(worker, config->name, limits);
+        cluster = cluster_new(worker, wanted->name, config->limits[index]);
     ++cluster->refs;
     if (is_new || cluster->sum != sum)
-        update(cluster, config);
+        update(cluster, wanted, config->cluster_tls[index]);
     cluster->sum = sum;
     return cluster;
 }

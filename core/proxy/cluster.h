@@ -11,6 +11,7 @@
 #include "core/proxy/endpoint.h"
 #include "core/proxy/limits.h"
 
+struct px_config;
 struct px_worker;
 
 enum { PX_PANIC_PERCENT = 50 };
@@ -34,6 +35,8 @@ struct px_cluster {
     bool is_panicking;
     unsigned num_resolving;    /* endpoints whose name never was resolved yet */
     enum cfg_upstream_protocol protocol;
+    struct net_tls_client *tls; /* referenced; NULL: plain */
+    char *sni;                 /* owned; with tls */
     struct slice host;         /* owned */
     uint32_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms;
     uint32_t max_connections, max_pending, max_requests;
@@ -42,9 +45,8 @@ struct px_cluster {
     struct net_post kick_post;
 };
 
-/* The worker's cluster of that name, made or updated to `config`, whose sum is `sum`, with one reference for the caller. */
-struct px_cluster *px_cluster_use(struct px_worker *worker, const struct cfg_cluster *config, uint64_t sum,
-                                  struct px_limits *limits);
+/* The worker's cluster number `index` of the configuration, made or updated to it, with one reference for the caller. */
+struct px_cluster *px_cluster_use(struct px_worker *worker, const struct px_config *config, uint32_t index);
 void px_cluster_unref(struct px_cluster *cluster);
 struct px_cluster *px_cluster_find(struct px_worker *worker, struct slice name);
 

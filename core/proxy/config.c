@@ -140,10 +140,20 @@ static uint64_t sum_slice(uint64_t sum, struct slice text)
     return hash_stable(sum ^ text.len, text.base != NULL ? text.base : "", text.len);
 }
 
+static uint64_t sum_tls(const struct cfg_upstream_tls *tls)
+{
+    if (tls == NULL)
+        return 0;
+    uint64_t sum = sum_slice(sum_slice(tls->num_alt_names + 1, tls->hostname), tls->ca_pem);
+    for (uint32_t i = 0; i < tls->num_alt_names; i++)
+        sum = sum_slice(sum ^ tls->alt_names[i].is_uri, tls->alt_names[i].text);
+    return sum;
+}
+
 /* Everything px_cluster_use() looks at. */
 static uint64_t sum_cluster(const struct cfg_cluster *cluster)
 {
-    uint64_t numbers[] = {cluster->protocol,        cluster->lb,          cluster->check.kind,      cluster->num_endpoints,
+    uint64_t numbers[] = {sum_tls(cluster->tls),       cluster->protocol,        cluster->lb,          cluster->check.kind,      cluster->num_endpoints,
                           cluster->connect_timeout_ms, cluster->first_byte_timeout_ms, cluster->idle_timeout_ms,
                           cluster->max_connections, cluster->max_pending, cluster->max_requests};
     uint64_t sum = sum_slice(hash_stable(0, numbers, sizeof(numbers)), cluster->host);
@@ -165,6 +175,50 @@ static void sum_clusters(struct px_config *config)
         config->cluster_sums[i] = sum_cluster(&snapshot->clusters[i]);
 }
 
+/* Contexts with the system's roots take a while to make: those of the configuration before are used again. */
+static struct net_tls_client *reuse_tls(const struct px_config *before, const struct cfg_cluster *cluster)
+{
+    const struct cfg_cluster *old = before != NULL ? cfg_snapshot_cluster(before->snapshot, cluster->name) : NULL;
+
+    if (old == NULL || old->tls == NULL || sum_tls(old->tls) != sum_tls(cluster->tls))
+        return NULL;
+    return net_tls_client_ref(before->cluster_tls[old - before->snapshot->clusters]);
+}
+
+static struct net_tls_client *make_cluster_tls(const struct cfg_upstream_tls *tls, struct arena *arena, struct err *err)
+{
+    struct net_tls_alt_name *names = arena_alloc(arena, (tls->num_alt_names + 1) * sizeof(names[0]));
+    struct net_tls_client_config config = {
+        .ca_pem = tls->ca_pem,
+        .hostname = arena_strndup(arena, tls->hostname.base, tls->hostname.len),
+        .alt_names = names,
+        .num_alt_names = tls->num_alt_names,
+    };
+
+    for (uint32_t i = 0; i < tls->num_alt_names; i++)
+        names[i] = (struct net_tls_alt_name){tls->alt_names[i].is_uri,
+                                             arena_strndup(arena, tls->alt_names[i].text.base, tls->alt_names[i].text.len)};
+    return net_tls_client_new(&config, err);
+}
+
+static int make_clusters_tls(struct px_config *config, const struct px_config *before, struct err *err)
+{
+    const struct cfg_snapshot *snapshot = config->snapshot;
+
+    config->cluster_tls = arena_zalloc(config->arena, (snapshot->num_clusters + 1) * sizeof(config->cluster_tls[0]));
+    for (uint32_t i = 0; i < snapshot->num_clusters; i++) {
+        const struct cfg_cluster *cluster = &snapshot->clusters[i];
+        if (cluster->tls == NULL)
+            continue;
+        config->cluster_tls[i] = reuse_tls(before, cluster);
+        if (config->cluster_tls[i] == NULL)
+            config->cluster_tls[i] = make_cluster_tls(cluster->tls, config->arena, err);
+        if (config->cluster_tls[i] == NULL)
+            return err_wrap(err, "cluster %.*s", (int)cluster->name.len, cluster->name.base);
+    }
+    return 0;
+}
+
 /* ---- public ---- */
 
 static void config_free(struct px_config *config)
@@ -172,6 +226,8 @@ static void config_free(struct px_config *config)
     dispose_rules(config);
     for (uint32_t i = 0; config->listeners != NULL && i < config->snapshot->num_listeners; i++)
         net_tls_server_unref(config->listeners[i].tls);
+    for (uint32_t i = 0; config->cluster_tls != NULL && i < config->snapshot->num_clusters; i++)
+        net_tls_client_unref(config->cluster_tls[i]);
     for (uint32_t i = 0; config->limits != NULL && i < config->snapshot->num_clusters; i++)
         px_limits_unref(config->limits[i]);
     px_trust_free(config->trust);
@@ -180,7 +236,7 @@ static void config_free(struct px_config *config)
     free(config);
 }
 
-struct px_config *px_config_new(struct cfg_snapshot *snapshot, struct err *err)
+struct px_config *px_config_new(struct cfg_snapshot *snapshot, const struct px_config *before, struct err *err)
 {
     static atomic_uint_fast64_t last_serial;
     struct px_config *config = xcalloc(1, sizeof(*config));
@@ -191,7 +247,7 @@ struct px_config *px_config_new(struct cfg_snapshot *snapshot, struct err *err)
     config->snapshot = snapshot;
     config->arena = arena_new(0);
     config->trust = px_trust_new(settings->trusted_proxies, settings->num_trusted_proxies, err);
-    if (config->trust == NULL || make_listeners(config, err) != 0) {
+    if (config->trust == NULL || make_listeners(config, err) != 0 || make_clusters_tls(config, before, err) != 0) {
         config_free(config);
         return NULL;
     }

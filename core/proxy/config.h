@@ -42,12 +42,14 @@ struct px_config {
     struct px_rule_config **rules;      /* [route][rule] */
     uint32_t *num_series;               /* [route] */
     uint64_t *cluster_sums;             /* [cluster]: equal sums, equal clusters: nothing to do on the loop */
+    struct net_tls_client **cluster_tls; /* [cluster]; owned references; NULL: plain */
     struct px_trust *trust;             /* owned; whose forwarded headers are believed */
     struct px_limits **limits;          /* [cluster]; owned references, set by the dataplane before it publishes */
 };
 
-/* Takes over one reference of the snapshot, also on error. Slow. */
-struct px_config *px_config_new(struct cfg_snapshot *snapshot, struct err *err);
+/* Takes over one reference of the snapshot, also on error. Slow. `before` may be NULL: the configuration it follows, from
+ * which what is the same is taken over. */
+struct px_config *px_config_new(struct cfg_snapshot *snapshot, const struct px_config *before, struct err *err);
 struct px_config *px_config_ref(struct px_config *config);
 /* The last one frees, which takes time in proportion to the snapshot: not on a worker. */
 void px_config_unref(struct px_config *config);

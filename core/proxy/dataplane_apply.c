@@ -21,6 +21,7 @@ struct apply {
     struct net_job job;
     struct cfg_snapshot *snapshot; /* owned until the job took it */
     uint64_t epoch, rev;
+    const struct px_config *before; /* borrowed: the dataplane holds it until this one is published */
     struct px_config *config;      /* of the job */
     struct err err;
     px_result_cb on_result;
@@ -334,7 +335,7 @@ static void run_prepare(struct net_job *job)
 {
     struct apply *apply = CONTAINER_OF(job, struct apply, job);
 
-    apply->config = px_config_new(apply->snapshot, &apply->err);
+    apply->config = px_config_new(apply->snapshot, apply->before, &apply->err);
     apply->snapshot = NULL;
 }
 
@@ -358,6 +359,7 @@ static void start_next(struct px_dataplane *dataplane)
     if (list_is_empty(&dataplane->applies) || dataplane->is_closing)
         return;
     struct apply *apply = LIST_FIRST(&dataplane->applies, struct apply, link);
+    apply->before = dataplane->config;
     apply->job.run = run_prepare;
     apply->job.done = done_prepare;
     net_job_submit(dataplane->main, &apply->job);

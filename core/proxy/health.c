@@ -256,7 +256,7 @@ static void prepare_call(struct probe *probe)
         .ops = &call_ops,
         .pool = &probe->pool,
         .method = is_grpc ? SLICE("POST") : SLICE("GET"),
-        .scheme = SLICE("http"),
+        .scheme = probe->cluster->tls != NULL ? SLICE("https") : SLICE("http"),
         .authority = check->host.len != 0 ? check->host : probe->cluster->host,
         .target = is_grpc ? SLICE("/grpc.health.v1.Health/Check") : check->path,
         .request_headers = &probe->headers,
@@ -283,12 +283,22 @@ static void send_grpc_request(struct probe *probe)
     ht_call_end(&probe->call, NULL);
 }
 
+static SSL_CTX *tls_of(const struct probe *probe)
+{
+    const struct px_config *config = probe->health->config;
+    const struct net_tls_client *tls = config->cluster_tls[probe->cluster - config->snapshot->clusters];
+
+    return tls != NULL ? net_tls_client_ctx(tls) : NULL;
+}
+
 static bool start_http(struct probe *probe, const struct sockaddr *addr, socklen_t len)
 {
     const struct cfg_cluster *cluster = probe->cluster;
     bool is_http2 = cluster->check.kind == CFG_CHECK_GRPC || cluster->protocol == CFG_UPSTREAM_H2C;
     struct ht_client_config config = {
         .protocol = is_http2 ? HT_CLIENT_HTTP2 : HT_CLIENT_HTTP1,
+        .tls = tls_of(probe),
+        .sni = cluster->tls != NULL ? cluster->tls->hostname.base : NULL,
         .connect_timeout_ms = cluster->check.timeout_ms,
     };
 

@@ -128,9 +128,12 @@ static bool may_connect(struct px_endpoint *endpoint)
 static struct ht_client_conn *connect_to(struct px_endpoint *endpoint)
 {
     const struct px_address *address = px_endpoint_address(endpoint);
+    const struct px_cluster *cluster = endpoint->cluster;
     struct ht_client_config config = {
-        .protocol = endpoint->cluster->protocol == CFG_UPSTREAM_H2C ? HT_CLIENT_HTTP2 : HT_CLIENT_HTTP1,
-        .connect_timeout_ms = endpoint->cluster->connect_timeout_ms,
+        .protocol = cluster->protocol == CFG_UPSTREAM_H2C ? HT_CLIENT_HTTP2 : HT_CLIENT_HTTP1,
+        .tls = cluster->tls != NULL ? net_tls_client_ctx(cluster->tls) : NULL,
+        .sni = cluster->sni,
+        .connect_timeout_ms = cluster->connect_timeout_ms,
     };
     struct ht_client_conn *conn = NULL;
 

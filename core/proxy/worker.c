@@ -19,8 +19,7 @@ static struct px_view *view_new(struct px_worker *worker, struct px_config *conf
     view->is_current = true;
     view->clusters = xcalloc(snapshot->num_clusters, sizeof(view->clusters[0]));
     for (uint32_t i = 0; i < snapshot->num_clusters; i++)
-        view->clusters[i] =
-            px_cluster_use(worker, &snapshot->clusters[i], config->cluster_sums[i], config->limits[i]);
+        view->clusters[i] = px_cluster_use(worker, config, i);
     view->series = xcalloc(snapshot->num_routes, sizeof(view->series[0]));
     ++worker->num_views;
     return view;

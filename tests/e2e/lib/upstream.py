@@ -105,13 +105,27 @@ class EchoServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 1024
     allow_reuse_address = True
+    tls = None
+
+    def finish_request(self, request, client_address):
+        if self.tls is not None:
+            try:
+                request = self.tls.wrap_socket(request, server_side=True)
+            except OSError:  # a client that does not like the certificate
+                return
+        super().finish_request(request, client_address)
 
 
 class Echo:
-    """`name` comes back in answers. `requests` counts; `gate` releases SSE events."""
+    """`name` comes back in answers. `requests` counts; `gate` releases SSE events. `tls`: an SSLContext; the names asked
+    for are in `server_names`."""
 
-    def __init__(self, name="echo", port=0):
+    def __init__(self, name="echo", port=0, tls=None):
         self.server = EchoServer(("127.0.0.1", port), EchoHandler)
+        self.server.tls = tls
+        self.server_names = []
+        if tls is not None:
+            tls.sni_callback = lambda _socket, name, _context: self.server_names.append(name)
         self.server.name = name
         self.server.gate = self.gate = threading.Semaphore(0)
         self.requests = 0
