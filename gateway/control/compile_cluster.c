@@ -13,49 +13,20 @@ static const char *text2(struct comp *comp, const char *fmt, struct slice a, str
 
 /* ---------- policies ---------- */
 
-static int compare_policies(const void *left, const void *right)
+static struct obj_policy_targets targets_of(const void *policy)
 {
-    const struct comp_policy *a = left, *b = right;
-    return comp_compare_age(a->object, a->spec->head.meta.created_us, b->object, b->spec->head.meta.created_us);
+    const struct obj_traffic_policy_spec *spec = &((const struct obj_traffic_policy *)policy)->spec;
+    return obj_policy_targets(spec->target_refs, spec->num_target_refs, spec->target_ref);
 }
 
-void comp_load_policies(struct comp *comp)
+void comp_load_traffic_policies(struct comp *comp)
 {
-    size_t num;
-    struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, KIND_TRAFFIC_POLICY), &num);
-    comp->policies = arena_zalloc(comp->arena, num * sizeof(*comp->policies));
-    for (size_t i = 0; i < num; ++i) {
-        struct obj_traffic_policy *spec = comp_decode(comp, objects[i], KIND_TRAFFIC_POLICY);
-        if (spec == NULL)
-            continue;
-        if (spec->spec.num_target_refs == 0 && spec->spec.target_ref != NULL) { /* the older spelling */
-            spec->spec.target_refs = spec->spec.target_ref;
-            spec->spec.num_target_refs = 1;
-        }
-        comp->policies[comp->num_policies++] = (struct comp_policy){objects[i], spec};
-    }
-    if (comp->num_policies > 1)
-        qsort(comp->policies, comp->num_policies, sizeof(*comp->policies), compare_policies);
+    comp->traffic_policies = comp_load_policies(comp, KIND_TRAFFIC_POLICY, targets_of);
 }
 
-static bool targets(const struct comp_policy *policy, const char *kind, struct slice ns, struct slice name, struct slice section)
+void comp_traffic_policy_statuses(struct comp *comp)
 {
-    if (!slice_eq(policy->object->key.ns, ns))
-        return false;
-    for (uint32_t i = 0; i < policy->spec->spec.num_target_refs; ++i) {
-        const struct obj_policy_target *target = &policy->spec->spec.target_refs[i];
-        if (slice_is(target->kind, kind) && slice_eq(target->name, name) && slice_eq(target->section_name, section))
-            return true;
-    }
-    return false;
-}
-
-static const struct comp_policy *find_policy(struct comp *comp, const char *kind, struct slice ns, struct slice name, struct slice section)
-{
-    for (uint32_t i = 0; i < comp->num_policies; ++i)
-        if (targets(&comp->policies[i], kind, ns, name, section))
-            return &comp->policies[i];
-    return NULL;
+    comp_policy_statuses(comp, &comp->traffic_policies, NULL);
 }
 
 struct place {
@@ -68,17 +39,19 @@ struct place {
 static const struct comp_policy *policy_at(struct comp *comp, const struct place *place)
 {
     struct slice ns = place->route->head.meta.ns, name = place->route->head.meta.name, none = {NULL, 0};
+    struct slice route = SLICE("HTTPRoute"), gateway = SLICE("Gateway");
+    const struct comp_policies *policies = &comp->traffic_policies;
     const struct comp_policy *policy = NULL;
-    if (comp->num_policies == 0)
+    if (policies->num == 0)
         return NULL;
     if (place->rule->name.len != 0)
-        policy = find_policy(comp, "HTTPRoute", ns, name, place->rule->name);
+        policy = comp_policy_for(policies, route, ns, name, place->rule->name);
     if (policy == NULL)
-        policy = find_policy(comp, "HTTPRoute", ns, name, none);
+        policy = comp_policy_for(policies, route, ns, name, none);
     if (policy == NULL)
-        policy = find_policy(comp, "Gateway", place->gateway_ns, place->gateway_name, place->section);
+        policy = comp_policy_for(policies, gateway, place->gateway_ns, place->gateway_name, place->section);
     if (policy == NULL)
-        policy = find_policy(comp, "Gateway", place->gateway_ns, place->gateway_name, none);
+        policy = comp_policy_for(policies, gateway, place->gateway_ns, place->gateway_name, none);
     return policy;
 }
 
@@ -111,7 +84,7 @@ static void apply_policy(struct comp *comp, struct cfg_cluster *cluster, const s
                                       [OBJ_LB_ROUND_ROBIN] = CFG_LB_ROUND_ROBIN};
     if (policy == NULL)
         return;
-    const struct obj_traffic_policy_spec *spec = &policy->spec->spec;
+    const struct obj_traffic_policy_spec *spec = &((const struct obj_traffic_policy *)policy->head)->spec;
     if (spec->load_balancer != NULL)
         cluster->lb = lbs[spec->load_balancer->type];
     if (spec->health_check != NULL && spec->health_check->active != NULL)
@@ -389,67 +362,4 @@ struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route,
     *ret_reason = resolved->reason;
     *ret_text = resolved->text;
     return (struct slice){NULL, 0};
-}
-
-/* ---------- policy statuses ---------- */
-
-static bool target_exists(struct comp *comp, const struct comp_policy *policy, const struct obj_policy_target *target)
-{
-    enum kind_id kind = slice_is(target->kind, "Gateway") ? KIND_GATEWAY : KIND_HTTP_ROUTE;
-    return comp_find(comp, kind, policy->object->key.ns, target->name) != NULL;
-}
-
-static bool is_taken(struct comp *comp, const struct comp_policy *policy, const struct obj_policy_target *target)
-{
-    char kind[32];
-    size_t len = MIN(target->kind.len, sizeof(kind) - 1);
-    memcpy(kind, target->kind.base, len);
-    kind[len] = '\0';
-    return find_policy(comp, kind, policy->object->key.ns, target->name, target->section_name) != policy;
-}
-
-static const struct json *old_ancestor(const struct comp_policy *policy, const struct obj_policy_target *target)
-{
-    JSON_FOR(ancestor, json_get(policy->spec->head.status, "ancestors"))
-    {
-        const struct json *ref = json_get(ancestor, "ancestorRef");
-        if (slice_eq(json_slice(json_get(ref, "name")), target->name) && slice_eq(json_slice(json_get(ref, "kind")), target->kind) &&
-            slice_eq(json_slice(json_get(ref, "sectionName")), target->section_name))
-            return json_get(ancestor, "conditions");
-    }
-    return NULL;
-}
-
-static void policy_ancestor(struct comp *comp, struct json *ancestors, const struct comp_policy *policy, const struct obj_policy_target *target)
-{
-    struct json *ancestor = json_push(ancestors, json_new_object(comp->arena));
-    struct json *ref = json_set(comp->arena, ancestor, "ancestorRef", json_new_object(comp->arena));
-    json_set_str(comp->arena, ref, "group", OBJ_GATEWAY_GROUP);
-    json_set(comp->arena, ref, "kind", json_new_string(comp->arena, target->kind));
-    json_set(comp->arena, ref, "name", json_new_string(comp->arena, target->name));
-    if (target->section_name.len != 0)
-        json_set(comp->arena, ref, "sectionName", json_new_string(comp->arena, target->section_name));
-    json_set_str(comp->arena, ancestor, "controllerName", OBJ_CONTROLLER_NAME);
-    struct json *conditions = json_set(comp->arena, ancestor, "conditions", json_new_array(comp->arena));
-    const char *reason = "Accepted", *text = "";
-    if (!target_exists(comp, policy, target)) {
-        reason = "TargetNotFound";
-        text = text2(comp, "%.*s %.*s does not exist", target->kind, target->name);
-    } else if (is_taken(comp, policy, target)) {
-        reason = "Conflicted";
-        text = "an older BackendTrafficPolicy has the same target";
-    }
-    comp_condition(comp, conditions, old_ancestor(policy, target), "Accepted", text[0] == '\0', reason, text, policy->object->generation);
-}
-
-void comp_policy_statuses(struct comp *comp)
-{
-    for (uint32_t i = 0; i < comp->num_policies; ++i) {
-        const struct comp_policy *policy = &comp->policies[i];
-        struct json *status = json_new_object(comp->arena);
-        struct json *ancestors = json_set(comp->arena, status, "ancestors", json_new_array(comp->arena));
-        for (uint32_t j = 0; j < policy->spec->spec.num_target_refs; ++j)
-            policy_ancestor(comp, ancestors, policy, &policy->spec->spec.target_refs[j]);
-        comp_set_status(comp, policy->object, policy->spec->head.status, status);
-    }
 }

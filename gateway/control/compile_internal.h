@@ -53,9 +53,17 @@ struct comp_grant {
     const struct obj_reference_grant *spec;
 };
 
+/* A policy of any kind. */
 struct comp_policy {
     struct ctl_object *object;
-    const struct obj_traffic_policy *spec;
+    const struct obj_head *head; /* the kind's struct begins with it */
+    struct obj_policy_targets targets;
+};
+
+struct comp_policies {
+    enum kind_id kind;
+    struct comp_policy *at; /* oldest first */
+    uint32_t num;
 };
 
 struct comp {
@@ -72,8 +80,7 @@ struct comp {
     uint32_t num_binds, cap_binds;
     struct comp_grant *grants;
     uint32_t num_grants;
-    struct comp_policy *policies; /* oldest first */
-    uint32_t num_policies;
+    struct comp_policies traffic_policies;
     struct hashmap clusters;     /* names compiled already */
     struct hashmap certificates; /* "NS/NAME" -> verdict */
     struct hashmap slices;       /* "NS/SERVICE" -> struct comp_slice list */
@@ -105,13 +112,30 @@ void comp_gateway_statuses(struct comp *comp); /* once routes are attached and t
 void comp_routes(struct comp *comp);
 
 /* ---- compile_cluster.c ---- */
-void comp_load_policies(struct comp *comp);
-void comp_policy_statuses(struct comp *comp);
+void comp_load_traffic_policies(struct comp *comp);
+void comp_traffic_policy_statuses(struct comp *comp);
 /* Makes sure the cluster behind a reference is compiled. Returns its name, or {NULL,0} with reason and text. */
 struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route, const struct obj_http_rule *rule,
                           const struct obj_backend_ref *ref, struct slice gateway_ns, struct slice gateway_name,
                           struct slice section, const char **ret_reason, const char **ret_text);
 void comp_backend_statuses(struct comp *comp);
+
+/* ---- compile_policy.c ---- */
+struct comp_policies comp_load_policies(struct comp *comp, enum kind_id kind,
+                                        struct obj_policy_targets (*targets_of)(const void *policy));
+/* The oldest one with that very target (no section: {NULL, 0}), or NULL. */
+const struct comp_policy *comp_policy_for(const struct comp_policies *policies, struct slice kind, struct slice ns, struct slice name,
+                                          struct slice section);
+
+struct comp_verdict {
+    const char *reason, *text; /* NULL: good */
+};
+
+/* What a kind has to say of a target that exists and that no older policy has. */
+typedef struct comp_verdict (*comp_policy_judge)(struct comp *comp, const struct comp_policy *policy,
+                                                 const struct obj_policy_target *target);
+/* `more` may be NULL. */
+void comp_policy_statuses(struct comp *comp, const struct comp_policies *policies, comp_policy_judge more);
 
 /* ---- compile_status.c ---- */
 /* Appends a condition; its transition time is kept from `old` (a conditions array, may be NULL) while its status stays. */

@@ -165,7 +165,7 @@ struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_c
     out->document->rev = view->rev;
     struct comp comp = {.arena = out->arena, .scratch = arena_new(64 * 1024), .view = view, .options = options, .out = out};
     load_grants(&comp);
-    comp_load_policies(&comp);
+    comp_load_traffic_policies(&comp);
     comp_gateways(&comp);
     comp_routes(&comp);
     comp_emit_listeners(&comp);
@@ -173,7 +173,7 @@ struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_c
     bool is_sealed = cfg_document_seal(out->document, err) == 0;
     if (is_sealed) {
         comp_gateway_statuses(&comp);
-        comp_policy_statuses(&comp);
+        comp_traffic_policy_statuses(&comp);
         comp_backend_statuses(&comp);
     } else {
         err_wrap(err, "compile revision %llu", (unsigned long long)view->rev);

@@ -2,7 +2,6 @@
 
 #include "core/model/format.h"
 #include "core/model/object/gateway.h"
-#include "core/model/object/http_route.h"
 
 enum { UNIX_PATH_MAX_LEN = 107 }; /* sun_path with its NUL is 108 */
 
@@ -99,15 +98,10 @@ const struct field_schema obj_backend_schema = FIELD_SCHEMA(
 
 #define T struct obj_policy_target
 static const struct field target_fields[] = {
-    {"group", FIELD_STRING, AT(group), FIELD_NEEDED, .names = FIELD_NAMES(OBJ_GATEWAY_GROUP),
-     .doc = "Group of the target."},
     {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .names = FIELD_NAMES("Gateway", "HTTPRoute"),
      .refused = FIELD_NAMES("ListenerSet", "GRPCRoute", "TCPRoute", "UDPRoute", "TLSRoute"),
      .doc = "Kind of the target."},
-    {"name", FIELD_STRING, AT(name), FIELD_NEEDED, .min = 1, .max = 253,
-     .doc = "Name of the target, in the policy's namespace."},
-    {"sectionName", FIELD_STRING, AT(section_name), .min = 1, .max = 253, .format = &format_dns_subdomain,
-     .doc = "Listener of a Gateway or named rule of a route; absent: all."},
+    OBJ_POLICY_TARGET_FIELDS,
 };
 static const struct field_schema target_schema = FIELD_SCHEMA(target_fields);
 #undef T
@@ -262,9 +256,7 @@ static const struct field_schema circuit_breaker_schema = FIELD_SCHEMA(circuit_b
 static void check_target_is_given(struct field_ctx *ctx, const void *object)
 {
     const struct obj_traffic_policy_spec *spec = object;
-    if ((spec->target_ref != NULL) == (spec->num_target_refs != 0))
-        field_refuse(ctx, spec->target_ref == NULL ? FIELD_REQUIRED : FIELD_INVALID, "targetRefs",
-                     "either targetRef or targetRefs must be used");
+    obj_policy_check_targets(ctx, spec->target_ref, spec->num_target_refs);
 }
 
 #define T struct obj_traffic_policy_spec
@@ -306,43 +298,12 @@ static const struct field_schema traffic_policy_spec_schema =
     FIELD_SCHEMA(traffic_policy_spec_fields, .checks = FIELD_CHECKS(check_target_is_given));
 #undef T
 
-struct ancestor_status {
-    struct obj_parent_ref ancestor_ref;
-    struct slice controller_name;
-    struct obj_condition *conditions;
-    uint32_t num_conditions;
-};
-
-struct policy_status {
-    struct ancestor_status *ancestors;
-    uint32_t num_ancestors;
-};
-
-#define T struct ancestor_status
-static const struct field ancestor_status_fields[] = {
-    {"ancestorRef", FIELD_OBJECT, AT(ancestor_ref), FIELD_NEEDED, .schema = &obj_parent_ref_schema,
-     .doc = "The Gateway it has an effect at."},
-    {"controllerName", FIELD_STRING, AT(controller_name), FIELD_NEEDED, .min = 1, .max = 253,
-     .format = &format_controller_name, .doc = "Who says so."},
-    OBJ_CONDITIONS_FIELD,
-};
-static const struct field_schema ancestor_status_schema = FIELD_SCHEMA(ancestor_status_fields);
-#undef T
-
-#define T struct policy_status
-static const struct field policy_status_fields[] = {
-    {"ancestors", FIELD_LIST, LIST_AT(ancestors), .flags = FIELD_NEEDED, .item = FIELD_OBJECT,
-     .schema = &ancestor_status_schema, .max = 16, .doc = "What is true of the policy at each Gateway."},
-};
-static const struct field_schema policy_status_schema = FIELD_SCHEMA(policy_status_fields);
-#undef T
-
 #define T struct obj_traffic_policy
 static const struct field traffic_policy_fields[] = {
     OBJ_HEAD_FIELDS,
     {"spec", FIELD_OBJECT, AT(spec), FIELD_NEEDED, .schema = &traffic_policy_spec_schema,
      .doc = "What is wanted."},
-    OBJ_STATUS_FIELD(&policy_status_schema),
+    OBJ_STATUS_FIELD(&obj_policy_status_schema),
 };
 const struct field_schema obj_traffic_policy_schema = FIELD_SCHEMA(
     traffic_policy_fields, .doc = "Health checks, load balancing, timeouts and limits towards backends.");

@@ -3,9 +3,7 @@
 #ifndef SELVEDGE_MODEL_OBJECT_BACKEND_H
 #define SELVEDGE_MODEL_OBJECT_BACKEND_H
 
-#include "core/model/object/meta.h"
-
-#define OBJ_ENVOY_GROUP "gateway.envoyproxy.io"
+#include "core/model/object/policy.h"
 
 struct obj_backend_fqdn {
     struct slice hostname;
@@ -43,12 +41,6 @@ struct obj_backend {
 };
 
 /* ---- BackendTrafficPolicy ---- */
-
-struct obj_policy_target {
-    struct slice group, kind; /* gateway.networking.k8s.io; Gateway or HTTPRoute */
-    struct slice name;        /* in the policy's namespace */
-    struct slice section_name; /* listener of a Gateway, named rule of an HTTPRoute; absent: all */
-};
 
 enum obj_check_type { OBJ_CHECK_HTTP, OBJ_CHECK_TCP, OBJ_CHECK_GRPC };
 
