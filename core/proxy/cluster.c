@@ -211,8 +211,10 @@ static void set_endpoints(struct px_cluster *cluster, const struct cfg_cluster *
         struct px_endpoint *endpoint = hashmap_get(&known, wanted->key.base, wanted->key.len);
         if (endpoint == NULL)
             endpoint = px_endpoint_new(cluster, wanted);
-        else if (endpoint->is_seen)
-            continue; /* the same twice is once */
+        else if (endpoint->is_seen) { /* the same twice is once, as when it moves between EndpointSlices: ready if either says so */
+            endpoint->is_ready |= wanted->is_ready;
+            continue;
+        }
         endpoint->is_seen = true;
         endpoint->lb.weight = wanted->weight;
         endpoint->is_ready = wanted->is_ready;

@@ -165,7 +165,7 @@ static void add_slice(struct comp *comp, struct endpoint_list *list, const struc
 {
     for (uint32_t i = 0; i < slice->num_endpoints; ++i) {
         const struct obj_endpoint *endpoint = &slice->endpoints[i];
-        bool is_ready = (endpoint->is_ready || service->spec.publish_not_ready) && !endpoint->is_terminating;
+        bool is_ready = (endpoint->is_ready && !endpoint->is_terminating) || service->spec.publish_not_ready;
         if (endpoint->num_addresses != 0)
             add_endpoint(comp, list, endpoint->addresses[0], port, is_ready);
     }
@@ -186,8 +186,14 @@ static struct endpoint_list service_endpoints(struct comp *comp, struct slice ns
 
 /* ---------- services ---------- */
 
-static const struct obj_service_port *find_port(const struct obj_service *service, int32_t number)
+/* A Service of type ExternalName need not list ports: any is meant then. */
+static const struct obj_service_port *find_port(struct comp *comp, const struct obj_service *service, int32_t number)
 {
+    if (service->spec.type == OBJ_SERVICE_EXTERNAL_NAME && service->spec.num_ports == 0) {
+        struct obj_service_port *any = arena_zalloc(comp->arena, sizeof(*any));
+        any->port = number;
+        return any;
+    }
     for (uint32_t i = 0; i < service->spec.num_ports; ++i)
         if (service->spec.ports[i].port == number)
             return &service->spec.ports[i];
@@ -229,7 +235,7 @@ static void make_service(struct comp *comp, struct resolved *out, struct slice n
 {
     struct ctl_object *object = comp_find(comp, KIND_SERVICE, ns, ref->name);
     const struct obj_service *service = object != NULL ? comp_decode(comp, object, KIND_SERVICE) : NULL;
-    const struct obj_service_port *port = service != NULL ? find_port(service, ref->port) : NULL;
+    const struct obj_service_port *port = service != NULL ? find_port(comp, service, ref->port) : NULL;
     out->reason = "BackendNotFound";
     if (service == NULL) {
         out->text = text2(comp, "Service %.*s/%.*s does not exist", ns, ref->name);
@@ -337,7 +343,7 @@ struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route,
     bool is_backend = slice_is(ref->group, OBJ_ENVOY_GROUP) && slice_is(ref->kind, "Backend");
     if (!is_service && !is_backend) {
         *ret_reason = "InvalidKind";
-        *ret_text = text2(comp, "backendRefs: kind %.*s of group \"%.*s\" is not supported", ref->kind, ref->group);
+        *ret_text = text2(comp, "kind %.*s of group \"%.*s\" is not supported", ref->kind, ref->group);
         return (struct slice){NULL, 0};
     }
     if (!comp_is_granted(comp, OBJ_GATEWAY_GROUP, "HTTPRoute", own, ref->group, ref->kind, ns, ref->name)) {

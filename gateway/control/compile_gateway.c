@@ -313,7 +313,7 @@ static void emit_bind(struct comp *comp, struct comp_bind *bind)
 }
 
 /* Programmed: what gateways run now holds this very listener, and none of them failed to open it. */
-static const char *program_trouble(struct comp *comp, const struct comp_listener *listener, const char **ret_reason)
+static const char *program_trouble(struct comp *comp, struct comp_listener *listener, const char **ret_reason)
 {
     const struct cfg_document *applied = comp->options->applied;
     *ret_reason = "Invalid";
@@ -323,7 +323,7 @@ static const char *program_trouble(struct comp *comp, const struct comp_listener
         struct slice name = listener->binds[i]->name;
         for (size_t j = 0; j < comp->options->num_failures; ++j)
             if (slice_eq(comp->options->failures[j].listener, name))
-                return arena_strndup(comp->arena, comp->options->failures[j].text.base, comp->options->failures[j].text.len);
+                return listener->failure = arena_strndup(comp->arena, comp->options->failures[j].text.base, comp->options->failures[j].text.len);
         *ret_reason = "Pending";
         const struct cfg_resource *now = applied != NULL ? cfg_document_find(applied, SLICE("listener"), name) : NULL;
         const struct cfg_resource *want = cfg_document_find(comp->out->document, SLICE("listener"), name);
@@ -353,7 +353,7 @@ static void supported_kinds(struct comp *comp, struct json *status, const struct
 }
 
 /* Returns whether the listener is programmed. */
-static bool listener_status(struct comp *comp, struct json *list, const struct comp_listener *listener)
+static bool listener_status(struct comp *comp, struct json *list, struct comp_listener *listener)
 {
     const char *reason = NULL;
     int64_t generation = listener->gateway->object->generation;
@@ -390,6 +390,7 @@ static void gateway_addresses(struct comp *comp, struct json *status, const stru
 static void gateway_status(struct comp *comp, struct comp_gateway *gateway)
 {
     uint32_t num_bad = 0, num_programmed = 0;
+    const char *failure = NULL;
     const struct json *old_status = gateway->spec->head.status, *old = json_get(old_status, "conditions");
     int64_t generation = gateway->object->generation;
     struct json *status = json_new_object(comp->arena);
@@ -399,14 +400,16 @@ static void gateway_status(struct comp *comp, struct comp_gateway *gateway)
     for (uint32_t i = 0; i < gateway->num_listeners; ++i) {
         num_programmed += listener_status(comp, listeners, &gateway->listeners[i]);
         num_bad += !gateway->listeners[i].is_usable || gateway->listeners[i].refs_reason != NULL;
+        failure = failure != NULL ? failure : gateway->listeners[i].failure;
     }
     bool is_accepted = gateway->bad_reason == NULL && num_bad < MAX(gateway->num_listeners, 1u);
     comp_condition(comp, conditions, old, "Accepted", is_accepted,
                    gateway->bad_reason != NULL ? gateway->bad_reason : num_bad != 0 ? "ListenersNotValid" : "Accepted",
                    gateway->bad_reason != NULL ? gateway->bad_text : num_bad != 0 ? "some listeners are not valid: see their conditions" : "", generation);
     bool is_programmed = num_programmed > 0;
-    comp_condition(comp, conditions, old, "Programmed", is_programmed, is_programmed ? "Programmed" : num_bad == gateway->num_listeners ? "Invalid" : "Pending",
-                   is_programmed ? "" : "no listener is running: see their conditions", generation);
+    const char *reason = failure != NULL ? "AddressNotUsable" : num_bad == gateway->num_listeners ? "Invalid" : "Pending";
+    comp_condition(comp, conditions, old, "Programmed", is_programmed, is_programmed ? "Programmed" : reason,
+                   is_programmed ? "" : failure != NULL ? failure : "no listener is running: see their conditions", generation);
     comp_set_status(comp, gateway->object, old_status, status);
 }
 

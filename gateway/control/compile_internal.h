@@ -36,6 +36,7 @@ struct comp_listener {
     bool takes_http_routes;
     const char *conflict_reason, *refs_reason; /* NULL: fine */
     const char *conflict_text, *refs_text;
+    const char *failure; /* why a gateway could not open it; NULL: none says so */
     struct slice *certificates;
     uint32_t num_certificates;
 };

@@ -1,6 +1,8 @@
 /* HTTPRoutes: to which listeners they attach, what their rules become, what they are told. */
 #include "gateway/control/compile_internal.h"
 
+#include "core/base/uri.h"
+
 struct parent {
     const struct obj_parent_ref *ref;
     struct comp_gateway *gateway; /* NULL: not ours, or not there */
@@ -152,19 +154,32 @@ static void resolve_parent(struct comp *comp, struct comp_route *route, struct p
 
 /* ---------- rules ---------- */
 
-static struct cfg_header_edit *edits(struct comp *comp, const struct obj_header *headers, uint32_t num)
+static bool is_among(struct slice name, const struct cfg_header_edit *edits, uint32_t num)
+{
+    for (uint32_t i = 0; i < num; ++i)
+        if (slice_eq(edits[i].name, name))
+            return true;
+    return false;
+}
+
+/* "If multiple entries specify equivalent header names, the first entry MUST be considered": case does not tell two apart. */
+static struct cfg_header_edit *edits(struct comp *comp, const struct obj_header *headers, uint32_t num, uint32_t *ret_num)
 {
     struct cfg_header_edit *out = arena_alloc(comp->scratch, num * sizeof(*out));
-    for (uint32_t i = 0; i < num; ++i)
-        out[i] = (struct cfg_header_edit){comp_lower(comp, headers[i].name), headers[i].value};
+    *ret_num = 0;
+    for (uint32_t i = 0; i < num; ++i) {
+        struct slice name = comp_lower(comp, headers[i].name);
+        if (!is_among(name, out, *ret_num))
+            out[(*ret_num)++] = (struct cfg_header_edit){name, headers[i].value};
+    }
     return out;
 }
 
 static struct cfg_header_mod header_mod(struct comp *comp, const struct obj_header_modifier *in)
 {
-    struct cfg_header_mod out = {.set = edits(comp, in->set, in->num_set), .add = edits(comp, in->add, in->num_add)};
-    out.num_set = in->num_set;
-    out.num_add = in->num_add;
+    struct cfg_header_mod out = {0};
+    out.set = edits(comp, in->set, in->num_set, &out.num_set);
+    out.add = edits(comp, in->add, in->num_add, &out.num_add);
     out.remove = arena_zalloc(comp->scratch, in->num_remove * sizeof(*out.remove));
     out.num_remove = in->num_remove;
     for (uint32_t i = 0; i < in->num_remove; ++i)
@@ -249,13 +264,23 @@ static uint32_t drop_repeats(struct cfg_value_match *list, uint32_t num)
     return kept;
 }
 
+/* As requests come to the router: in normal form. A prefix is without its trailing slash. */
+static struct slice path_value(struct comp *comp, const struct obj_path_match *in)
+{
+    struct slice path = in->value;
+    if (in->type == OBJ_PATH_REGEX)
+        return path;
+    (void)uri_path_normalize(in->value, 0, arena_alloc(comp->scratch, URI_PATH_SCRATCH(in->value.len)), &path); /* validation has seen to it */
+    if (in->type == OBJ_PATH_PREFIX && path.len > 1 && path.base[path.len - 1] == '/')
+        --path.len;
+    return path;
+}
+
 static struct cfg_match match(struct comp *comp, const struct obj_http_match *in)
 {
     static const enum cfg_match_kind kinds[] = {
         [OBJ_PATH_EXACT] = CFG_MATCH_EXACT, [OBJ_PATH_PREFIX] = CFG_MATCH_PREFIX, [OBJ_PATH_REGEX] = CFG_MATCH_REGEX};
-    struct cfg_match out = {.path_kind = kinds[in->path.type], .path = in->path.value, .method = in->method};
-    if (out.path_kind == CFG_MATCH_PREFIX && out.path.len > 1 && out.path.base[out.path.len - 1] == '/')
-        --out.path.len;
+    struct cfg_match out = {.path_kind = kinds[in->path.type], .path = path_value(comp, &in->path), .method = in->method};
     out.headers = values(comp, in->headers, in->num_headers, true);
     out.num_headers = drop_repeats(out.headers, in->num_headers);
     out.queries = values(comp, in->query_params, in->num_query_params, false);
@@ -274,7 +299,7 @@ static struct cfg_backend backend(struct comp *comp, struct comp_route *route, c
                                     listener != NULL ? listener->spec->name : none, &reason, &text);
     if (reason != NULL && route->refs_reason == NULL) {
         route->refs_reason = reason;
-        route->refs_text = text;
+        route->refs_text = arena_printf(comp->scratch, "rules[%td].backendRefs[%td]: %s", rule - route->spec->spec.rules, in - rule->backend_refs, text);
     }
     return out;
 }

@@ -2,20 +2,21 @@
 
 #include "core/model/cohort.h"
 #include "core/model/field_ctx.h"
+#include "core/base/uri.h"
 #include "core/model/format.h"
 #include "core/model/object/gateway.h"
 #include "core/model/pattern.h"
 
 #include <strings.h>
 
-enum { MATCHES_PER_ROUTE = 128 };
+enum { MATCHES_PER_ROUTE = 128, PATH_VALUE_MAX = 1024 };
 
 /* ---- parents ---- */
 
 #define T struct obj_parent_ref
 static const struct field parent_ref_fields[] = {
-    {"group", FIELD_STRING, AT(group), .names = FIELD_NAMES(OBJ_GATEWAY_GROUP), .def = OBJ_GATEWAY_GROUP,
-     .doc = "Group of the parent."},
+    {"group", FIELD_STRING, AT(group), .names = FIELD_NAMES(OBJ_GATEWAY_GROUP), .refused = FIELD_NAMES(""),
+     .def = OBJ_GATEWAY_GROUP, .doc = "Group of the parent."},
     {"kind", FIELD_STRING, AT(kind), .names = FIELD_NAMES("Gateway"),
      .refused = FIELD_NAMES("Service", "ListenerSet"), .def = "Gateway", .doc = "Kind of the parent."},
     {"namespace", FIELD_STRING, AT(ns), .min = 1, .max = 63, .format = &format_dns_label,
@@ -41,6 +42,17 @@ static void check_pattern(struct field_ctx *ctx, struct slice pattern)
 static bool contains(struct slice text, const char *what)
 {
     return memmem(text.base, text.len, what, strlen(what)) != NULL;
+}
+
+/* Requests for such a path are answered 400: the rule could never match (docs/decisions/0010). */
+static void check_path_is_taken(struct field_ctx *ctx, struct slice value)
+{
+    char scratch[URI_PATH_SCRATCH(PATH_VALUE_MAX)];
+    struct slice normal;
+    enum uri_fault fault = uri_path_normalize(value, 0, scratch, &normal);
+    if (fault != URI_OK)
+        field_refuse(ctx, FIELD_INVALID, "value", "\"%s\": %s: requests for it are refused", value.base,
+                     uri_fault_text(fault));
 }
 
 /* The rules of the public schema, in its words. A path in normal form never has what they forbid: it could
@@ -72,6 +84,8 @@ static void check_path_value(struct field_ctx *ctx, const void *object)
             ctx, FIELD_INVALID, "value",
             "must only contain valid characters (matching "
             "^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%%][0-9a-fA-F]{2})+$) for types ['Exact', 'PathPrefix']");
+    else if (value.len != 0 && value.len <= PATH_VALUE_MAX && !contains(value, "%2f") && !contains(value, "%2F"))
+        check_path_is_taken(ctx, value);
 }
 
 #define T struct obj_path_match
@@ -79,7 +93,7 @@ static const struct field path_match_fields[] = {
     {"type", FIELD_ENUM, AT(type), .names = FIELD_NAMES("Exact", "PathPrefix", "RegularExpression"),
      .def = "PathPrefix",
      .doc = "Exact; PathPrefix: by whole segments; RegularExpression: PCRE2, the whole path."},
-    {"value", FIELD_STRING, AT(value), .max = 1024, .def = "/", .doc = "Path to match against."},
+    {"value", FIELD_STRING, AT(value), .max = PATH_VALUE_MAX, .def = "/", .doc = "Path to match against."},
 };
 static const struct field_schema path_match_schema =
     FIELD_SCHEMA(path_match_fields, .checks = FIELD_CHECKS(check_path_value));

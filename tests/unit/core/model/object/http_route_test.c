@@ -20,6 +20,13 @@ static void hostnames_and_parents(void **state)
          "spec.hostnames | FieldValueTooMany | Too many: 17: must have at most 16 items"},
         {KIND_HTTP_ROUTE, "spec.parentRefs[0].kind", "\"Service\"",
          "spec.parentRefs[0].kind | FieldValueNotSupported"},
+        {KIND_HTTP_ROUTE, "spec.parentRefs[0].group", "\"\"",
+         "spec.parentRefs[0].group | FieldValueNotSupported | Unsupported value: \"\": not served"},
+        {KIND_HTTP_ROUTE, "spec.parentRefs",
+         "[{\"name\":\"g\",\"sectionName\":\"a\"},{\"name\":\"g\",\"port\":80}]",
+         "sectionName or port must be specified when parentRefs includes 2 or more references to the same parent"},
+        {KIND_HTTP_ROUTE, "spec.parentRefs",
+         "[{\"name\":\"g\",\"sectionName\":\"a\",\"port\":80},{\"name\":\"g\",\"sectionName\":\"a\",\"port\":81}]", NULL},
         {KIND_HTTP_ROUTE, "spec.parentRefs",
          "[{\"name\":\"g\",\"sectionName\":\"a\"},{\"name\":\"g\",\"sectionName\":\"b\"}]", NULL},
         {KIND_HTTP_ROUTE, "spec.parentRefs", "[{\"name\":\"g\",\"port\":80},{\"name\":\"g\",\"port\":81}]",
@@ -66,6 +73,14 @@ static void paths(void **state)
          "must only contain valid characters (matching "
          "^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$) for types ['Exact', 'PathPrefix']"},
         {KIND_HTTP_ROUTE, PATH ".value", "\"/a%zz\"", "must only contain valid characters"},
+        /* no request for these gets past the gateway: the rule would be dead */
+        {KIND_HTTP_ROUTE, PATH ".value", "\"/a;b\"",
+         "spec.rules[0].matches[0].path.value | FieldValueInvalid | Invalid value: \"/a;b\": holds a ';' parameter: requests for it are "
+         "refused"},
+        {KIND_HTTP_ROUTE, PATH ".value", "\"/a%5Cb\"", "spec.rules[0].matches[0].path.value | FieldValueInvalid | Invalid value: \"/a%5Cb\": holds a backslash"},
+        {KIND_HTTP_ROUTE, PATH ".value", "\"/a%252fb\"", "is percent-encoded twice: requests for it are refused"},
+        {KIND_HTTP_ROUTE, PATH ".value", "\"/a%00\"", "holds an encoded control character"},
+        {KIND_HTTP_ROUTE, PATH ".value", "\"/caf%c3%a9/%7Eme\"", NULL},
     };
     assert_changes(changes, ARRAY_LEN(changes));
 }
@@ -229,6 +244,34 @@ static void rules_backends_and_timeouts(void **state)
     assert_changes(changes, ARRAY_LEN(changes));
 }
 
+/* A route of `num_rules` rules with `num_matches` matches each, as JSON. */
+static const char *many_matches(unsigned num_rules, unsigned num_matches)
+{
+    struct strbuf text = STRBUF_INIT;
+    for (unsigned i = 0; i < num_rules; ++i) {
+        strbuf_adds(&text, i == 0 ? "[{\"matches\":[{}" : ",{\"matches\":[{}");
+        for (unsigned j = 1; j < num_matches; ++j)
+            strbuf_adds(&text, ",{}");
+        strbuf_adds(&text, "]}");
+    }
+    strbuf_adds(&text, "]");
+    const char *copy = arena_strndup(arena, text.base, text.len);
+    strbuf_clear(&text);
+    return copy;
+}
+
+static void a_route_has_at_most_128_matches(void **state)
+{
+    const struct change changes[] = {
+        {KIND_HTTP_ROUTE, "spec.rules", many_matches(2, 64), NULL},
+        {KIND_HTTP_ROUTE, "spec.rules", many_matches(16, 8), NULL},
+        {KIND_HTTP_ROUTE, "spec.rules", many_matches(3, 43), "spec.rules | FieldValueInvalid | Invalid value: While 16 rules and 64 matches per rule are allowed"},
+        {KIND_HTTP_ROUTE, "spec.rules", many_matches(1, 65), "spec.rules[0].matches | FieldValueTooMany | Too many: 65: must have at most 64 items"},
+        {KIND_HTTP_ROUTE, "spec.rules", many_matches(17, 1), "spec.rules | FieldValueTooMany | Too many: 17: must have at most 16 items"},
+    };
+    assert_changes(changes, ARRAY_LEN(changes));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +280,7 @@ int main(void)
         KIND_TEST(other_matches),
         KIND_TEST(filters),
         KIND_TEST(rules_backends_and_timeouts),
+        KIND_TEST(a_route_has_at_most_128_matches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
