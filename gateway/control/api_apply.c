@@ -30,6 +30,7 @@ static struct api_item *place(struct apply *self, struct json *document)
     if (kind == NULL) { /* of no kind: told under the first one's columns */
         struct api_item *item = api_bulk_add(bulk, kind_get(KIND_NAMESPACE), SLICE(""), name);
         item->err = err;
+        item->unplaced = document;
         return item;
     }
     struct api_item *item = api_bulk_add(bulk, kind, kind->is_namespaced ? (ns.len != 0 ? ns : self->default_ns) : SLICE(""), name);

@@ -62,8 +62,31 @@ void api_bulk_settle(struct api_bulk *bulk, struct api_item *item)
 
 /* ---------- the answer ---------- */
 
-struct json *api_bulk_name(struct arena *arena, const struct api_target *target)
+static void copy_member(struct arena *arena, struct json *to, const struct json *from, const char *name)
 {
+    const struct json *member = json_get(from, name);
+    if (member != NULL && member->type == JSON_STRING)
+        json_set(arena, to, name, json_clone(arena, member));
+}
+
+/* A document of a kind that is not served is called as it calls itself. */
+static struct json *name_unplaced(struct arena *arena, const struct json *document)
+{
+    const struct json *meta = json_get(document, "metadata");
+    struct json *out = json_new_object(arena);
+    copy_member(arena, out, document, "apiVersion");
+    copy_member(arena, out, document, "kind");
+    copy_member(arena, out, meta, "namespace");
+    copy_member(arena, out, meta, "name");
+    return out;
+}
+
+/* apiVersion, kind, namespace, name. */
+static struct json *name_of(struct arena *arena, const struct api_item *item)
+{
+    const struct api_target *target = &item->change.target;
+    if (item->unplaced != NULL)
+        return name_unplaced(arena, item->unplaced);
     struct json *out = json_new_object(arena);
     json_set_str(arena, out, "apiVersion", kind_api_version(target->kind, target->version, arena).base);
     json_set_str(arena, out, "kind", target->kind->kind);
@@ -88,11 +111,11 @@ static struct json *changes_of(struct arena *arena, const struct api_item *item)
 
 static void add_result(struct arena *arena, struct json *results, const struct api_item *item)
 {
-    struct json *result = json_push(results, api_bulk_name(arena, &item->change.target));
+    struct json *result = json_push(results, name_of(arena, item));
     if (item->err.code != ERR_NONE) {
         bool has_report = item->err.code == ERR_INVALID || item->err.code == ERR_CONFLICT;
         json_set_str(arena, result, "result", "refused");
-        json_set(arena, result, "error", api_status(arena, &item->err, &item->change.target, has_report ? &item->change.report : NULL));
+        json_set(arena, result, "error", api_status(arena, &item->err, item->unplaced == NULL ? &item->change.target : NULL, has_report ? &item->change.report : NULL));
         return;
     }
     json_set_str(arena, result, "result", item->action);
@@ -138,11 +161,16 @@ static void add_cause(struct arena *arena, struct json *causes, const char *reas
     json_set_str(arena, cause, "field", field);
 }
 
+static const char *kind_word(const struct api_item *item, const char *served)
+{
+    return item->unplaced != NULL ? json_str(json_get(item->unplaced, "kind"), "object") : served;
+}
+
 /* Fields are told with their object: "httproute/web spec.rules[0].name". */
 static void add_causes(struct arena *arena, struct json *causes, const struct api_item *item)
 {
     const struct api_target *target = &item->change.target;
-    const char *object = arena_printf(arena, "%s/%.*s", target->kind->singular, (int)target->name.len, target->name.base != NULL ? target->name.base : "");
+    const char *object = arena_printf(arena, "%s/%.*s", kind_word(item, target->kind->singular), (int)target->name.len, target->name.base != NULL ? target->name.base : "");
     const struct field_violation *v = item->change.report.violations;
     if (v == NULL)
         add_cause(arena, causes, err_reason(item->err.code), object, slice_of(item->err.text));
@@ -173,9 +201,9 @@ static void refuse(struct api_bulk *bulk)
     }
     const struct api_target *target = &first->change.target;
     err_set(&err, is_of_one_code(bulk, first->err.code) ? first->err.code : ERR_INVALID, "%zu of %zu objects refused, nothing was changed; the first: %s \"%.*s\": %s",
-            bulk->num_failed, bulk->num_items, target->kind->kind, (int)target->name.len, target->name.base != NULL ? target->name.base : "", first->err.text);
+            bulk->num_failed, bulk->num_items, kind_word(first, target->kind->kind), (int)target->name.len, target->name.base != NULL ? target->name.base : "", first->err.text);
     struct json *body = api_status(arena, &err, NULL, NULL);
-    struct json *details = json_set(arena, body, "details", api_bulk_name(arena, target));
+    struct json *details = json_set(arena, body, "details", name_of(arena, first));
     json_set(arena, details, "causes", causes);
     json_set(arena, body, "results", results_of(bulk));
     bulk->call->failure = slice_of(arena_strdup(arena, err.text));

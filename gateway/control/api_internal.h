@@ -179,6 +179,7 @@ struct api_item {
     struct ctl_write write;
     const char *action;       /* "created", "configured", "unchanged", "deleted", "pruned" */
     struct err err;
+    const struct json *unplaced; /* a document of a kind that is not served: its own words name it, not the target's */
 };
 
 /* `plan` runs on a pool thread, again when somebody else wrote meanwhile: it fills the items from the view. Everything is
@@ -209,9 +210,6 @@ struct api_item *api_bulk_add(struct api_bulk *bulk, const struct kind *kind, st
 struct ctl_object *api_bulk_find(const struct api_bulk *bulk, const struct ctl_key *key);
 /* Finishes item->change (new, and old when it exists, are set) and says what is done to it; failures stay in the item. */
 void api_bulk_settle(struct api_bulk *bulk, struct api_item *item);
-/* apiVersion, kind, namespace, name. */
-struct json *api_bulk_name(struct arena *arena, const struct api_target *target);
-
 /* ---------- handlers ---------- */
 
 void api_get(struct ctl_call *call, const struct api_target *target);

@@ -53,6 +53,32 @@ def test_apply_tells_what_happened_to_each_object(cli, shop):
     assert "httproute.gateway.networking.k8s.io/web unchanged" in cli("apply", "-f", "-", stdin=route(weight=2))
 
 
+UNKNOWN_KINDS = """apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web, namespace: default}
+"""
+
+
+def test_a_kind_that_is_not_served_is_named_where_it_stands(control, cli, tmp_path):
+    """Manifests for clusters give one name to everything: none of it may be taken for another."""
+    (tmp_path / "all.yaml").write_text(UNKNOWN_KINDS)
+    cli("apply", "-f", tmp_path / "all.yaml", code=REFUSED)
+    assert 'all.yaml:6: Deployment web: no matches for kind "Deployment" in version "apps/v1"' in cli.stderr
+    assert 'all.yaml:10: ServiceAccount web: no matches for kind "ServiceAccount" in version "v1"' in cli.stderr
+    assert "2 of 3 objects refused" in cli.stderr and "Namespace" not in cli.stderr
+    answer = control.apply(UNKNOWN_KINDS, status=404)
+    assert answer["details"]["kind"] == "Deployment" and 'the first: Deployment "web"' in answer["message"]
+
+
 def test_apply_refuses_all_or_nothing_and_names_file_and_line(cli, shop):
     before = cli("history")
     (shop / "25-new.yaml").write_text(service("new"))
