@@ -235,6 +235,17 @@ static bool is_cidr(struct slice text)
     return cidr_parse(text, &ignored) == 0;
 }
 
+static bool is_uri(struct slice text)
+{
+    size_t scheme = 0;
+    while (scheme < text.len && strchr(":/?#", text.base[scheme]) == NULL)
+        ++scheme;
+    for (size_t i = 0; i < text.len; ++i)
+        if (text.base[i] < '!' || text.base[i] > '~')
+            return false;
+    return scheme != 0 && slice_starts(slice_make(text.base + scheme, text.len - scheme), SLICE("://"));
+}
+
 /* ---- all of them ---- */
 
 #define IP_PATTERN "[0-9a-fA-F:.]{2,45}"
@@ -288,6 +299,7 @@ const struct field_format format_cidr = {"^" IP_PATTERN "(/[0-9]{1,3})?$",
 const struct field_format format_absolute_path = {"^/", "must begin with '/'", is_absolute_path};
 const struct field_format format_url_path = {"^(\\/([-A-Za-z0-9\\/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})*)?$",
                                              "must be an absolute path of URL characters", is_url_path};
+const struct field_format format_uri = {"^[!\"$-.0-9;->@-~]+:\\/\\/[!-~]*$", "must be a URI: scheme://…", is_uri};
 const struct field_format format_condition_reason = {"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
                                                      "must be one word", is_condition_reason};
 const struct field_format format_request_target = {

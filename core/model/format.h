@@ -26,6 +26,7 @@ extern const struct field_format
     format_absolute_path,   /* begins with "/" */
     format_url_path,        /* "" or an absolute path of RFC 3986 characters: nothing that could leave a request line */
     format_request_target,  /* an absolute path, maybe with a query */
+    format_uri,             /* scheme://…, visible ASCII */
     format_condition_reason;
 
 #endif

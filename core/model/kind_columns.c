@@ -190,6 +190,14 @@ const struct kind_column backend_columns[] = {
     END,
 };
 
+const struct kind_column backend_tls_policy_columns[] = {
+    {"Targets", "string", 0, "spec.targetRefs[*].name", NULL, "Services and Backends it is about."},
+    {"Hostname", "string", 0, "spec.validation.hostname", NULL, "Name asked for."},
+    {"Accepted", "string", 0, "status.ancestors[*].conditions[Accepted].status", NULL,
+     "Whether it has an effect."},
+    END,
+};
+
 const struct kind_column traffic_policy_columns[] = {
     {"Targets", "string", 0, "spec.targetRefs[*].name", NULL, "Gateways and routes it is about."},
     {"Accepted", "string", 0, "status.ancestors[*].conditions[Accepted].status", NULL,

@@ -77,6 +77,8 @@ SSL_CTX *net_tls_client_ctx(const struct net_tls_client *client);
  * validity and the DNS names (comma separated, heap, may be NULL) where asked. */
 int net_tls_check_pair(const struct net_tls_pair *pair, int64_t *ret_not_after_wall_us, char **ret_dns_names,
                        struct err *err);
+/* Whether the text holds certificates and nothing else: "ConfigMap default/ca: not a PEM certificate". */
+int net_tls_check_bundle(struct slice pem, const char *name, struct err *err);
 /* The single URI SAN of the peer's certificate ("spiffe://td/…"), NUL-terminated heap text, or NULL. */
 char *net_tls_peer_spiffe_id(SSL *ssl);
 

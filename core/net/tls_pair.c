@@ -72,6 +72,16 @@ STACK_OF(X509) *tls_parse_bundle(struct slice pem, const char *name, struct err 
     return read_certs(pem, MAX_BUNDLE, name, err);
 }
 
+int net_tls_check_bundle(struct slice pem, const char *name, struct err *err)
+{
+    STACK_OF(X509) *certs = tls_parse_bundle(pem, name, err);
+
+    if (certs == NULL)
+        return -1;
+    sk_X509_pop_free(certs, X509_free);
+    return 0;
+}
+
 static int check_key_strength(EVP_PKEY *key, const char *name, struct err *err)
 {
     char group[64] = "";

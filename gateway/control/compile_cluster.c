@@ -4,6 +4,7 @@
 
 struct resolved {
     const char *reason, *text; /* NULL: good */
+    struct comp_tls *tls;      /* NULL: plain */
 };
 
 static const char *text2(struct comp *comp, const char *fmt, struct slice a, struct slice b)
@@ -200,25 +201,26 @@ static const struct obj_service_port *find_port(struct comp *comp, const struct 
     return NULL;
 }
 
-static int app_protocol(struct slice name, enum cfg_upstream_protocol *ret)
+/* NULL, or what is wrong with the protocol's name. */
+static const char *app_protocol(struct slice name, bool is_tls, enum cfg_upstream_protocol *ret)
 {
     static const struct {
         const char *name;
         enum cfg_upstream_protocol protocol;
-    } known[] = {{"http", CFG_UPSTREAM_HTTP1},
-                 {"kubernetes.io/h2c", CFG_UPSTREAM_H2C},
-                 {"kubernetes.io/ws", CFG_UPSTREAM_WS},
-                 {"grpc", CFG_UPSTREAM_H2C}};
+        bool needs_tls;
+    } known[] = {{"http", CFG_UPSTREAM_HTTP1, false},       {"https", CFG_UPSTREAM_HTTP1, true},
+                 {"kubernetes.io/h2c", CFG_UPSTREAM_H2C, false}, {"grpc", CFG_UPSTREAM_H2C, false},
+                 {"kubernetes.io/ws", CFG_UPSTREAM_WS, false},   {"kubernetes.io/wss", CFG_UPSTREAM_WS, true}};
     *ret = CFG_UPSTREAM_HTTP1;
     if (name.len == 0)
-        return 0;
+        return NULL;
     for (size_t i = 0; i < ARRAY_LEN(known); ++i) {
-        if (slice_is(name, known[i].name)) {
-            *ret = known[i].protocol;
-            return 0;
-        }
+        if (!slice_is(name, known[i].name))
+            continue;
+        *ret = known[i].protocol;
+        return known[i].needs_tls && !is_tls ? "needs a BackendTLSPolicy that says how to verify it" : NULL;
     }
-    return -1;
+    return "is not supported";
 }
 
 static struct cfg_cluster new_cluster(struct comp *comp, struct slice name, struct slice host)
@@ -228,6 +230,12 @@ static struct cfg_cluster new_cluster(struct comp *comp, struct slice name, stru
     cluster.name = name;
     cluster.host = host;
     return cluster;
+}
+
+static void set_tls(struct cfg_cluster *cluster, struct comp_tls *tls)
+{
+    if (tls != NULL)
+        cluster->tls = &tls->tls;
 }
 
 static void make_service(struct comp *comp, struct resolved *out, struct slice name, struct slice ns,
@@ -247,9 +255,12 @@ static void make_service(struct comp *comp, struct resolved *out, struct slice n
         return;
     }
     struct cfg_cluster cluster = new_cluster(comp, name, comp_join(comp, ref->name, '.', ns));
-    if (app_protocol(port->app_protocol, &cluster.protocol) != 0) {
+    out->tls = comp_tls_for(comp, "Service", ns, ref->name, port->name);
+    const char *fault = app_protocol(port->app_protocol, out->tls != NULL, &cluster.protocol);
+    if (fault != NULL) {
         out->reason = "UnsupportedProtocol";
-        out->text = text2(comp, "Service %.*s: appProtocol %.*s is not supported", ref->name, port->app_protocol);
+        out->text = arena_printf(comp->arena, "Service %.*s: appProtocol %.*s %s", (int)ref->name.len, ref->name.base,
+                                 (int)port->app_protocol.len, port->app_protocol.base, fault);
         return;
     }
     struct endpoint_list list = {0};
@@ -263,6 +274,7 @@ static void make_service(struct comp *comp, struct resolved *out, struct slice n
     cluster.endpoints = list.at;
     cluster.num_endpoints = list.num;
     out->reason = NULL;
+    set_tls(&cluster, out->tls);
     emit_cluster(comp, &cluster, policy);
 }
 
@@ -292,6 +304,8 @@ static void make_backend(struct comp *comp, struct resolved *out, struct slice n
     }
     struct endpoint_list list = {0};
     struct cfg_cluster cluster = new_cluster(comp, name, comp_join(comp, ref->name, '.', ns));
+    out->tls = comp_tls_for(comp, "Backend", ns, ref->name, (struct slice){NULL, 0});
+    set_tls(&cluster, out->tls);
     for (uint32_t i = 0; i < backend->spec.num_endpoints; ++i)
         add_backend_endpoint(comp, &list, &backend->spec.endpoints[i]);
     if (backend->spec.endpoints[0].hostname.len != 0)
@@ -363,8 +377,9 @@ struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route,
         hashmap_put(&comp->clusters, name.base, name.len, resolved);
         (is_service ? make_service : make_backend)(comp, resolved, name, ns, ref, policy);
     }
-    if (resolved->reason == NULL)
-        return name;
+    comp_tls_used_by(comp, resolved->tls, gateway_ns, gateway_name);
+    if (resolved->reason == NULL) /* what cannot be verified is not spoken to: its share gets 500, its policy says why */
+        return resolved->tls == NULL || resolved->tls->accepted.reason == NULL ? name : (struct slice){NULL, 0};
     *ret_reason = resolved->reason;
     *ret_text = resolved->text;
     return (struct slice){NULL, 0};

@@ -5,6 +5,7 @@
 
 #include "core/model/kinds.h"
 #include "core/model/object/backend.h"
+#include "core/model/object/backend_tls.h"
 #include "core/model/object/core.h"
 #include "core/model/object/gateway.h"
 #include "core/model/object/http_route.h"
@@ -67,6 +68,24 @@ struct comp_policies {
     uint32_t num;
 };
 
+struct comp_verdict {
+    const char *reason, *text; /* NULL: good */
+};
+
+/* What an entry of a policy's status is about. */
+struct comp_ancestor {
+    struct slice group, kind, ns, name, section_name; /* absent: {NULL, 0} */
+};
+
+/* A BackendTLSPolicy as it is applied. */
+struct comp_tls {
+    const struct comp_policy *policy;
+    struct cfg_upstream_tls tls;
+    struct comp_verdict accepted, refs;
+    struct comp_ancestor *gateways; /* whose routes go through it */
+    uint32_t num_gateways;
+};
+
 struct comp {
     struct arena *arena;   /* lasts as long as the result */
     struct arena *scratch; /* for what is being worked on: a route, a status */
@@ -81,7 +100,8 @@ struct comp {
     uint32_t num_binds, cap_binds;
     struct comp_grant *grants;
     uint32_t num_grants;
-    struct comp_policies traffic_policies;
+    struct comp_policies traffic_policies, tls_policies;
+    struct comp_tls *tls; /* [policy of tls_policies] */
     struct hashmap clusters;     /* names compiled already */
     struct hashmap certificates; /* "NS/NAME" -> verdict */
     struct hashmap slices;       /* "NS/SERVICE" -> struct comp_slice list */
@@ -128,15 +148,24 @@ struct comp_policies comp_load_policies(struct comp *comp, enum kind_id kind,
 const struct comp_policy *comp_policy_for(const struct comp_policies *policies, struct slice kind, struct slice ns, struct slice name,
                                           struct slice section);
 
-struct comp_verdict {
-    const char *reason, *text; /* NULL: good */
-};
-
 /* What a kind has to say of a target that exists and that no older policy has. */
 typedef struct comp_verdict (*comp_policy_judge)(struct comp *comp, const struct comp_policy *policy,
                                                  const struct obj_policy_target *target);
+/* An entry of a policy's status: its conditions, to be filled; `ret_old` are those it had. */
+struct json *comp_add_ancestor(struct comp *comp, struct json *ancestors, const struct comp_policy *policy,
+                               const struct comp_ancestor *ancestor, const struct json **ret_old);
+void comp_policy_verdict(struct comp *comp, struct json *conditions, const struct json *old, const struct comp_policy *policy,
+                         const char *type, struct comp_verdict verdict);
 /* `more` may be NULL. */
 void comp_policy_statuses(struct comp *comp, const struct comp_policies *policies, comp_policy_judge more);
+
+/* ---- compile_tls.c ---- */
+void comp_load_tls_policies(struct comp *comp);
+/* The policy for (port of) a Service or Backend; NULL: plain. */
+struct comp_tls *comp_tls_for(struct comp *comp, const char *kind, struct slice ns, struct slice name, struct slice port);
+/* Remembers a Gateway for its status. `tls` may be NULL. */
+void comp_tls_used_by(struct comp *comp, struct comp_tls *tls, struct slice gateway_ns, struct slice gateway_name);
+void comp_tls_policy_statuses(struct comp *comp);
 
 /* ---- compile_status.c ---- */
 /* Appends a condition; its transition time is kept from `old` (a conditions array, may be NULL) while its status stays. */

@@ -66,32 +66,51 @@ static struct comp_verdict judge(struct comp *comp, const struct comp_policies *
     return more != NULL ? more(comp, policy, target) : (struct comp_verdict){NULL, NULL};
 }
 
-static const struct json *old_ancestor(const struct comp_policy *policy, const struct obj_policy_target *target)
+static bool is_about(const struct json *ref, const struct comp_ancestor *ancestor)
 {
-    JSON_FOR(ancestor, json_get(policy->head->status, "ancestors"))
-    {
-        const struct json *ref = json_get(ancestor, "ancestorRef");
-        if (slice_eq(json_slice(json_get(ref, "name")), target->name) && slice_eq(json_slice(json_get(ref, "kind")), target->kind) &&
-            slice_eq(json_slice(json_get(ref, "sectionName")), target->section_name))
-            return json_get(ancestor, "conditions");
-    }
-    return NULL;
+    return slice_eq(json_slice(json_get(ref, "name")), ancestor->name) && slice_eq(json_slice(json_get(ref, "kind")), ancestor->kind) &&
+           slice_eq(json_slice(json_get(ref, "namespace")), ancestor->ns) &&
+           slice_eq(json_slice(json_get(ref, "sectionName")), ancestor->section_name);
 }
 
-static void add_ancestor(struct comp *comp, struct json *ancestors, const struct comp_policy *policy, const struct obj_policy_target *target,
-                         struct comp_verdict verdict)
+static void set_given(struct comp *comp, struct json *object, const char *name, struct slice value)
 {
-    struct json *ancestor = json_push(ancestors, json_new_object(comp->arena));
-    struct json *ref = json_set(comp->arena, ancestor, "ancestorRef", json_new_object(comp->arena));
-    json_set_str(comp->arena, ref, "group", OBJ_GATEWAY_GROUP);
-    json_set(comp->arena, ref, "kind", json_new_string(comp->arena, target->kind));
-    json_set(comp->arena, ref, "name", json_new_string(comp->arena, target->name));
-    if (target->section_name.len != 0)
-        json_set(comp->arena, ref, "sectionName", json_new_string(comp->arena, target->section_name));
-    json_set_str(comp->arena, ancestor, "controllerName", OBJ_CONTROLLER_NAME);
-    struct json *conditions = json_set(comp->arena, ancestor, "conditions", json_new_array(comp->arena));
-    comp_condition(comp, conditions, old_ancestor(policy, target), "Accepted", verdict.reason == NULL,
-                   verdict.reason != NULL ? verdict.reason : "Accepted", verdict.text, policy->object->generation);
+    if (value.len != 0)
+        json_set(comp->arena, object, name, json_new_string(comp->arena, value));
+}
+
+struct json *comp_add_ancestor(struct comp *comp, struct json *ancestors, const struct comp_policy *policy,
+                               const struct comp_ancestor *ancestor, const struct json **ret_old)
+{
+    struct json *entry = json_push(ancestors, json_new_object(comp->arena));
+    struct json *ref = json_set(comp->arena, entry, "ancestorRef", json_new_object(comp->arena));
+    json_set(comp->arena, ref, "group", json_new_string(comp->arena, ancestor->group));
+    set_given(comp, ref, "kind", ancestor->kind);
+    set_given(comp, ref, "namespace", ancestor->ns);
+    set_given(comp, ref, "name", ancestor->name);
+    set_given(comp, ref, "sectionName", ancestor->section_name);
+    json_set_str(comp->arena, entry, "controllerName", OBJ_CONTROLLER_NAME);
+    *ret_old = NULL;
+    JSON_FOR(old, json_get(policy->head->status, "ancestors"))
+    if (is_about(json_get(old, "ancestorRef"), ancestor))
+        *ret_old = json_get(old, "conditions");
+    return json_set(comp->arena, entry, "conditions", json_new_array(comp->arena));
+}
+
+void comp_policy_verdict(struct comp *comp, struct json *conditions, const struct json *old, const struct comp_policy *policy,
+                         const char *type, struct comp_verdict verdict)
+{
+    comp_condition(comp, conditions, old, type, verdict.reason == NULL, verdict.reason != NULL ? verdict.reason : type, verdict.text,
+                   policy->object->generation);
+}
+
+static void add_target(struct comp *comp, struct json *ancestors, const struct comp_policy *policy, const struct obj_policy_target *target,
+                       struct comp_verdict verdict)
+{
+    struct comp_ancestor ancestor = {.group = SLICE(OBJ_GATEWAY_GROUP), .kind = target->kind, .name = target->name, .section_name = target->section_name};
+    const struct json *old;
+    struct json *conditions = comp_add_ancestor(comp, ancestors, policy, &ancestor, &old);
+    comp_policy_verdict(comp, conditions, old, policy, "Accepted", verdict);
 }
 
 void comp_policy_statuses(struct comp *comp, const struct comp_policies *policies, comp_policy_judge more)
@@ -102,7 +121,7 @@ void comp_policy_statuses(struct comp *comp, const struct comp_policies *policie
         struct json *ancestors = json_set(comp->arena, status, "ancestors", json_new_array(comp->arena));
         for (uint32_t j = 0; j < policy->targets.num; ++j) {
             const struct obj_policy_target *target = &policy->targets.at[j];
-            add_ancestor(comp, ancestors, policy, target, judge(comp, policies, policy, target, more));
+            add_target(comp, ancestors, policy, target, judge(comp, policies, policy, target, more));
         }
         comp_set_status(comp, policy->object, policy->head->status, status);
     }

@@ -166,6 +166,7 @@ struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_c
     struct comp comp = {.arena = out->arena, .scratch = arena_new(64 * 1024), .view = view, .options = options, .out = out};
     load_grants(&comp);
     comp_load_traffic_policies(&comp);
+    comp_load_tls_policies(&comp);
     comp_gateways(&comp);
     comp_routes(&comp);
     comp_emit_listeners(&comp);
@@ -174,6 +175,7 @@ struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_c
     if (is_sealed) {
         comp_gateway_statuses(&comp);
         comp_traffic_policy_statuses(&comp);
+        comp_tls_policy_statuses(&comp);
         comp_backend_statuses(&comp);
     } else {
         err_wrap(err, "compile revision %llu", (unsigned long long)view->rev);

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from lib.gateway import Proxy, make_certificate, simple_resources
+from lib.gateway import Proxy, make_certificate, manifests, route, simple_resources
 from lib.process import Process, free_port, wait_until
 from lib.upstream import Echo
 
@@ -102,3 +102,68 @@ def test_an_upstream_without_http2_is_told_from_one_with(secure):
     proxy, port, _, _ = secure({"protocol": "h2c"})
     assert get(port)[0] == 502
     assert proxy.metric("selvedge_failures_total", cause="upstream_tls") == 1
+
+
+# ---- as resources ----
+
+def policy(name="up", hostname="up.test", ca="ca", target="shop", more=""):
+    return (f"---\napiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {{name: {name}, namespace: default}}\nspec:\n"
+            f"  targetRefs: [{{group: '', kind: Service, name: {target}}}]\n"
+            f"  validation: {{hostname: {hostname}, caCertificateRefs: [{{group: '', kind: ConfigMap, name: {ca}}}]{more}}}\n")
+
+
+def config_map(name, text):
+    return "---\n" + json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
+                                 "data": {"ca.crt": text}}) + "\n"
+
+
+def conditions(gateway, name="up"):
+    """{condition: (status, reason)} and what the first entry is about."""
+    status = gateway.get(f"/apis/gateway.networking.k8s.io/v1/namespaces/default/backendtlspolicies/{name}")["status"]
+    entry = status["ancestors"][0]
+    return {c["type"]: (c["status"], c["reason"]) for c in entry["conditions"]}, (entry["ancestorRef"]["kind"], entry["ancestorRef"]["name"])
+
+
+def test_a_policy_turns_tls_on_and_says_where_it_stands(tmp_path, stopping, gateway):
+    context, cert = server_context(tmp_path / "ca", "up.test", "alt.test")
+    upstream, port = Echo("secure", tls=context), free_port()
+    stopping.append(upstream)
+    gateway.apply(manifests(port, {"shop": upstream.port}, route("shop", ["shop"])) + config_map("ca", cert) + policy())
+    assert get(port)[0] == 200 and set(upstream.server_names) == {"up.test"}
+    accepted = {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}
+    wait_until("the status", lambda: conditions(gateway) == (accepted, ("Gateway", "edge")))
+
+    gateway.apply(policy("younger", hostname="other.test"))  # the older one goes on
+    wait_until("the conflict", lambda: conditions(gateway, "younger")[0]["Accepted"] == ("False", "Conflicted"))
+    assert get(port)[0] == 200
+
+    gateway.apply(policy(more=", subjectAltNames: [{type: Hostname, hostname: other.test}]"))
+    assert get(port)[0] == 502
+    gateway.apply(policy(hostname="other.test", more=", subjectAltNames: [{type: Hostname, hostname: alt.test}]"))
+    assert get(port)[0] == 200
+
+
+@pytest.mark.parametrize("text,ca,reason", [
+    (None, "missing", "InvalidCACertificateRef"), ("no certificate", "ca", "InvalidCACertificateRef"), ("", "ca", "InvalidCACertificateRef")])
+def test_without_an_authority_nothing_is_sent(tmp_path, stopping, gateway, text, ca, reason):
+    context, _ = server_context(tmp_path / "ca", "up.test")
+    upstream, port = Echo(tls=context), free_port()
+    stopping.append(upstream)
+    given = "" if text is None else config_map("ca", text)
+    gateway.apply(manifests(port, {"shop": upstream.port}, route("shop", ["shop"])) + given + policy(ca=ca))
+    assert get(port)[0] == 500 and upstream.requests == 0
+    wait_until("the status", lambda: conditions(gateway)[0] == {"Accepted": ("False", "NoValidCACertificate"), "ResolvedRefs": ("False", reason)})
+
+
+def test_app_protocol_https_needs_a_policy(tmp_path, stopping, gateway):
+    context, cert = server_context(tmp_path / "ca", "up.test")
+    upstream, port = Echo(tls=context), free_port()
+    stopping.append(upstream)
+    documents = manifests(port, {"shop": upstream.port}, route("shop", ["shop"])).replace("port: 80}", "port: 80, appProtocol: https}", 1)
+    gateway.apply(documents)
+    assert get(port)[0] == 500
+    parents = gateway.get("/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/shop")["status"]["parents"]
+    refs = next(c for c in parents[0]["conditions"] if c["type"] == "ResolvedRefs")
+    assert refs["reason"] == "UnsupportedProtocol" and "needs a BackendTLSPolicy" in refs["message"]
+    gateway.apply(config_map("ca", cert) + policy())
+    assert get(port)[0] == 200

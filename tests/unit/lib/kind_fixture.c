@@ -32,6 +32,11 @@ const char *const kind_valid[KIND_COUNT] = {
         "gateway.envoyproxy.io/v1alpha1",
         "Backend") ",\"spec\":{\"endpoints\":["
                    "{\"ip\":{\"address\":\"10.0.0.1\",\"port\":80}},{\"unix\":{\"path\":\"/run/a.sock\"}}]}}",
+    [KIND_BACKEND_TLS_POLICY] = KIND_HEAD("gateway.networking.k8s.io/v1",
+                                          "BackendTLSPolicy") ",\"spec\":{\"targetRefs\":["
+                                                              "{\"group\":\"\",\"kind\":\"Service\",\"name\":\"s\"}],"
+                                                              "\"validation\":{\"hostname\":\"s.example\","
+                                                              "\"wellKnownCACertificates\":\"System\"}}}",
     [KIND_TRAFFIC_POLICY] = KIND_HEAD("gateway.envoyproxy.io/v1alpha1",
                                  "BackendTrafficPolicy") ",\"spec\":{\"targetRefs\":["
                                                          "{\"group\":\"gateway.networking.k8s.io\",\"kind\":"
