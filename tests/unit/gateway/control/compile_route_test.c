@@ -162,7 +162,7 @@ static void references_that_do_not_resolve_say_why_and_where(void **state)
         {ROUTE("r", "{name: edge}", TO("name: db, namespace: data, port: 80")) DATA, "RefNotPermitted",
          "rules[0].backendRefs[0]: no ReferenceGrant in namespace data allows the reference to Service db"},
         {ROUTE("r", "{name: edge}", TO("name: tls, port: 80")) SERVICE("tls", "default", "ports: [{port: 80, appProtocol: https}]"), "UnsupportedProtocol",
-         "rules[0].backendRefs[0]: Service tls: appProtocol https is not supported"},
+         "rules[0].backendRefs[0]: Service tls: appProtocol https needs a BackendTLSPolicy that says how to verify it"},
         {ROUTE("r", "{name: edge}", "  rules: [{backendRefs: [{name: web, port: 80}]}, {backendRefs: [{name: web, port: 80}, {name: gone, port: 80}]}]\n"),
          "BackendNotFound", "rules[1].backendRefs[1]: Service default/gone does not exist"},
     };
