@@ -126,7 +126,7 @@ static void check_audit(struct doctor *d)
 
 int verb_doctor(struct cli *cli)
 {
-    static const enum kind_id kinds[] = {KIND_GATEWAY_CLASS, KIND_GATEWAY, KIND_HTTP_ROUTE};
+    static const enum kind_id kinds[] = {KIND_GATEWAY_CLASS, KIND_GATEWAY, KIND_HTTP_ROUTE, KIND_GRPC_ROUTE};
     struct doctor d = {.cli = cli};
     if (cli->num_args != 0)
         return cli_usage(cli, "takes no arguments");

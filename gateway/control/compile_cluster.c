@@ -30,17 +30,11 @@ void comp_traffic_policy_statuses(struct comp *comp)
     comp_policy_statuses(comp, &comp->traffic_policies, NULL);
 }
 
-struct place {
-    const struct obj_http_route *route;
-    const struct obj_http_rule *rule;
-    struct slice gateway_ns, gateway_name, section;
-};
-
 /* The most specific one wins whole: rule, route, listener, gateway; among equals the oldest. */
-static const struct comp_policy *policy_at(struct comp *comp, const struct place *place)
+static const struct comp_policy *policy_at(struct comp *comp, const struct comp_place *place)
 {
     struct slice ns = place->route->head.meta.ns, name = place->route->head.meta.name, none = {NULL, 0};
-    struct slice route = SLICE("HTTPRoute"), gateway = SLICE("Gateway");
+    struct slice route = comp_slice(kind_get(place->kind)->kind), gateway = SLICE("Gateway");
     const struct comp_policies *policies = &comp->traffic_policies;
     const struct comp_policy *policy = NULL;
     if (policies->num == 0)
@@ -239,7 +233,7 @@ static void set_tls(struct cfg_cluster *cluster, struct comp_tls *tls)
 }
 
 static void make_service(struct comp *comp, struct resolved *out, struct slice name, struct slice ns,
-                         const struct obj_backend_ref *ref, const struct comp_policy *policy)
+                         const struct obj_backend_ref *ref, bool is_grpc, const struct comp_policy *policy)
 {
     struct ctl_object *object = comp_find(comp, KIND_SERVICE, ns, ref->name);
     const struct obj_service *service = object != NULL ? comp_decode(comp, object, KIND_SERVICE) : NULL;
@@ -256,7 +250,7 @@ static void make_service(struct comp *comp, struct resolved *out, struct slice n
     }
     struct cfg_cluster cluster = new_cluster(comp, name, comp_join(comp, ref->name, '.', ns));
     out->tls = comp_tls_for(comp, "Service", ns, ref->name, port->name);
-    const char *fault = app_protocol(port->app_protocol, out->tls != NULL, &cluster.protocol);
+    const char *fault = app_protocol(is_grpc && port->app_protocol.len == 0 ? SLICE("grpc") : port->app_protocol, out->tls != NULL, &cluster.protocol);
     if (fault != NULL) {
         out->reason = "UnsupportedProtocol";
         out->text = arena_printf(comp->arena, "Service %.*s: appProtocol %.*s %s", (int)ref->name.len, ref->name.base,
@@ -293,7 +287,7 @@ static void add_backend_endpoint(struct comp *comp, struct endpoint_list *list, 
 }
 
 static void make_backend(struct comp *comp, struct resolved *out, struct slice name, struct slice ns,
-                         const struct obj_backend_ref *ref, const struct comp_policy *policy)
+                         const struct obj_backend_ref *ref, bool is_grpc, const struct comp_policy *policy)
 {
     struct ctl_object *object = comp_find(comp, KIND_BACKEND, ns, ref->name);
     const struct obj_backend *backend = object != NULL ? comp_decode(comp, object, KIND_BACKEND) : NULL;
@@ -312,6 +306,8 @@ static void make_backend(struct comp *comp, struct resolved *out, struct slice n
         cluster.host = backend->spec.endpoints[0].hostname;
     else if (backend->spec.endpoints[0].fqdn != NULL)
         cluster.host = backend->spec.endpoints[0].fqdn->hostname;
+    if (is_grpc)
+        cluster.protocol = CFG_UPSTREAM_H2C;
     if (backend->spec.num_app_protocols != 0)
         cluster.protocol = backend->spec.app_protocols[0] == OBJ_APP_H2C ? CFG_UPSTREAM_H2C : CFG_UPSTREAM_WS;
     cluster.endpoints = list.at;
@@ -337,22 +333,24 @@ void comp_backend_statuses(struct comp *comp)
 
 /* ---------- references ---------- */
 
-static struct slice cluster_name(struct comp *comp, const struct obj_backend_ref *ref, struct slice ns, bool is_service,
+/* One port may be spoken to in two ways: gRPC needs no appProtocol to be HTTP/2. */
+static struct slice cluster_name(struct comp *comp, const struct obj_backend_ref *ref, struct slice ns, bool is_service, bool is_grpc,
                                  const struct comp_policy *policy)
 {
     char *name = is_service ? arena_printf(comp->arena, "service/%.*s/%.*s:%d", (int)ns.len, ns.base, (int)ref->name.len, ref->name.base, ref->port)
                             : arena_printf(comp->arena, "backend/%.*s/%.*s", (int)ns.len, ns.base, (int)ref->name.len, ref->name.base);
+    if (is_grpc)
+        name = arena_printf(comp->arena, "%s+grpc", name);
     if (policy != NULL)
         name = arena_printf(comp->arena, "%s@%.*s/%.*s", name, (int)policy->object->key.ns.len, policy->object->key.ns.base,
                             (int)policy->object->key.name.len, policy->object->key.name.base);
     return comp_slice(name);
 }
 
-struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route, const struct obj_http_rule *rule,
-                          const struct obj_backend_ref *ref, struct slice gateway_ns, struct slice gateway_name,
-                          struct slice section, const char **ret_reason, const char **ret_text)
+struct slice comp_cluster(struct comp *comp, const struct comp_place *place, const struct obj_backend_ref *ref,
+                          const char **ret_reason, const char **ret_text)
 {
-    struct slice own = route->head.meta.ns, ns = obj_ns_or(ref->ns, own);
+    struct slice own = place->route->head.meta.ns, ns = obj_ns_or(ref->ns, own);
     bool is_service = ref->group.len == 0 && slice_is(ref->kind, "Service");
     bool is_backend = slice_is(ref->group, OBJ_ENVOY_GROUP) && slice_is(ref->kind, "Backend");
     if (!is_service && !is_backend) {
@@ -360,7 +358,7 @@ struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route,
         *ret_text = text2(comp, "kind %.*s of group \"%.*s\" is not supported", ref->kind, ref->group);
         return (struct slice){NULL, 0};
     }
-    if (!comp_is_granted(comp, OBJ_GATEWAY_GROUP, "HTTPRoute", own, ref->group, ref->kind, ns, ref->name)) {
+    if (!comp_is_granted(comp, OBJ_GATEWAY_GROUP, kind_get(place->kind)->kind, own, ref->group, ref->kind, ns, ref->name)) {
         *ret_reason = "RefNotPermitted";
         *ret_text = arena_printf(comp->arena, "no ReferenceGrant in namespace %.*s allows the reference to %.*s %.*s", (int)ns.len,
                                  ns.base, (int)ref->kind.len, ref->kind.base, (int)ref->name.len, ref->name.base);
@@ -368,16 +366,16 @@ struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route,
     }
     if (comp->slices.num_slots == 0)
         load_slices(comp);
-    struct place place = {route, rule, gateway_ns, gateway_name, section};
-    const struct comp_policy *policy = policy_at(comp, &place);
-    struct slice name = cluster_name(comp, ref, ns, is_service, policy);
+    bool is_grpc = place->kind == KIND_GRPC_ROUTE;
+    const struct comp_policy *policy = policy_at(comp, place);
+    struct slice name = cluster_name(comp, ref, ns, is_service, is_grpc, policy);
     struct resolved *resolved = hashmap_get(&comp->clusters, name.base, name.len);
     if (resolved == NULL) {
         resolved = arena_zalloc(comp->arena, sizeof(*resolved));
         hashmap_put(&comp->clusters, name.base, name.len, resolved);
-        (is_service ? make_service : make_backend)(comp, resolved, name, ns, ref, policy);
+        (is_service ? make_service : make_backend)(comp, resolved, name, ns, ref, is_grpc, policy);
     }
-    comp_tls_used_by(comp, resolved->tls, gateway_ns, gateway_name);
+    comp_tls_used_by(comp, resolved->tls, place->gateway_ns, place->gateway_name);
     if (resolved->reason == NULL) /* what cannot be verified is not spoken to: its share gets 500, its policy says why */
         return resolved->tls == NULL || resolved->tls->accepted.reason == NULL ? name : (struct slice){NULL, 0};
     *ret_reason = resolved->reason;

@@ -126,11 +126,14 @@ static void resolve_tls(struct comp *comp, struct comp_listener *listener)
 static void resolve_kinds(struct comp *comp, struct comp_listener *listener)
 {
     const struct obj_allowed_routes *allowed = &listener->spec->allowed_routes;
-    listener->takes_http_routes = allowed->num_kinds == 0;
+    listener->takes_http_routes = listener->takes_grpc_routes = allowed->num_kinds == 0;
     for (uint32_t i = 0; i < allowed->num_kinds; ++i) {
         const struct obj_route_kind *kind = &allowed->kinds[i];
-        if (slice_is(kind->kind, "HTTPRoute") && (kind->group.base == NULL || slice_is(kind->group, OBJ_GATEWAY_GROUP)))
+        bool is_ours = kind->group.base == NULL || slice_is(kind->group, OBJ_GATEWAY_GROUP);
+        if (is_ours && slice_is(kind->kind, "HTTPRoute"))
             listener->takes_http_routes = true;
+        else if (is_ours && slice_is(kind->kind, "GRPCRoute"))
+            listener->takes_grpc_routes = true;
         else
             refuse_refs(listener, "InvalidRouteKinds",
                         printf_slice(comp, "allowedRoutes.kinds: %.*s%.*s is not served on this listener", kind->kind, SLICE("")));
@@ -342,14 +345,20 @@ static const struct json *old_listener(const struct json *status, struct slice n
     return NULL;
 }
 
-static void supported_kinds(struct comp *comp, struct json *status, const struct comp_listener *listener)
+static void supported_kind(struct comp *comp, struct json *kinds, bool is_taken, const char *name)
 {
-    struct json *kinds = json_set(comp->arena, status, "supportedKinds", json_new_array(comp->arena));
-    if (!listener->takes_http_routes)
+    if (!is_taken)
         return;
     struct json *kind = json_push(kinds, json_new_object(comp->arena));
     json_set_str(comp->arena, kind, "group", OBJ_GATEWAY_GROUP);
-    json_set_str(comp->arena, kind, "kind", "HTTPRoute");
+    json_set_str(comp->arena, kind, "kind", name);
+}
+
+static void supported_kinds(struct comp *comp, struct json *status, const struct comp_listener *listener)
+{
+    struct json *kinds = json_set(comp->arena, status, "supportedKinds", json_new_array(comp->arena));
+    supported_kind(comp, kinds, listener->takes_http_routes, "HTTPRoute");
+    supported_kind(comp, kinds, listener->takes_grpc_routes, "GRPCRoute");
 }
 
 /* Returns whether the listener is programmed. */

@@ -23,6 +23,14 @@ struct comp_bind {
     uint32_t num, cap;
 };
 
+/* A route at a listener, with the host names they have in common. */
+struct comp_attached {
+    struct comp_attached *next;
+    enum kind_id kind;
+    const struct slice *hostnames; /* none: any */
+    uint32_t num_hostnames;
+};
+
 /* A listener of a gateway. */
 struct comp_listener {
     struct comp_gateway *gateway;
@@ -34,7 +42,8 @@ struct comp_listener {
     uint32_t num_routes;
     const struct ctl_object *last_route; /* counted in num_routes */
     bool is_conflicted, is_usable; /* usable: routes may attach and it is served */
-    bool takes_http_routes;
+    bool takes_http_routes, takes_grpc_routes;
+    struct comp_attached *attached; /* kept while there are routes of both kinds */
     const char *conflict_reason, *refs_reason; /* NULL: fine */
     const char *conflict_text, *refs_text;
     const char *failure; /* why a gateway could not open it; NULL: none says so */
@@ -92,6 +101,7 @@ struct comp {
     const struct ctl_view *view;
     const struct ctl_compile_options *options;
     struct ctl_compiled *out;
+    bool has_two_route_kinds;
     struct hashmap classes; /* our GatewayClasses by name */
     struct comp_gateway *gateways;
     uint32_t num_gateways;
@@ -129,16 +139,45 @@ void comp_gateways(struct comp *comp);
 void comp_emit_listeners(struct comp *comp);
 void comp_gateway_statuses(struct comp *comp); /* once routes are attached and the document is sealed */
 
+/* A route and its parentRefs, as they are compiled. */
+struct comp_parent {
+    const struct obj_parent_ref *ref;
+    struct comp_gateway *gateway; /* NULL: not ours, or not there */
+    const char *reason, *text;    /* of Accepted; reason NULL: accepted */
+    bool is_ours;
+};
+
+struct comp_route {
+    enum kind_id kind;
+    struct ctl_object *object;
+    const struct obj_http_route *spec;
+    struct comp_parent *parents;
+    const char *refs_reason, *refs_text;
+    struct cfg_attachment *attachments;
+    uint32_t num_attachments, cap_attachments;
+    struct comp_listener *first; /* the first listener attached to: where gateway-wide policies are looked up */
+};
+
+/* ---- compile_attach.c ---- */
+/* Settles `parent`, whose ref is set, and adds the listeners it stands for to the route. */
+void comp_attach(struct comp *comp, struct comp_route *route, struct comp_parent *parent);
+
 /* ---- compile_route.c ---- */
 void comp_routes(struct comp *comp);
 
 /* ---- compile_cluster.c ---- */
 void comp_load_traffic_policies(struct comp *comp);
 void comp_traffic_policy_statuses(struct comp *comp);
+/* Where a reference stands: what grants and policies are looked up by. */
+struct comp_place {
+    enum kind_id kind; /* of the route */
+    const struct obj_http_route *route;
+    const struct obj_http_rule *rule;
+    struct slice gateway_ns, gateway_name, section; /* the first listener the route is attached to; or {NULL,0} */
+};
 /* Makes sure the cluster behind a reference is compiled. Returns its name, or {NULL,0} with reason and text. */
-struct slice comp_cluster(struct comp *comp, const struct obj_http_route *route, const struct obj_http_rule *rule,
-                          const struct obj_backend_ref *ref, struct slice gateway_ns, struct slice gateway_name,
-                          struct slice section, const char **ret_reason, const char **ret_text);
+struct slice comp_cluster(struct comp *comp, const struct comp_place *place, const struct obj_backend_ref *ref,
+                          const char **ret_reason, const char **ret_text);
 void comp_backend_statuses(struct comp *comp);
 
 /* ---- compile_policy.c ---- */

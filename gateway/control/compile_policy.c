@@ -50,7 +50,7 @@ const struct comp_policy *comp_policy_for(const struct comp_policies *policies, 
 
 static bool target_exists(struct comp *comp, const struct comp_policy *policy, const struct obj_policy_target *target)
 {
-    enum kind_id kind = slice_is(target->kind, "Gateway") ? KIND_GATEWAY : KIND_HTTP_ROUTE;
+    enum kind_id kind = slice_is(target->kind, "Gateway") ? KIND_GATEWAY : slice_is(target->kind, "GRPCRoute") ? KIND_GRPC_ROUTE : KIND_HTTP_ROUTE;
     return comp_find(comp, kind, policy->object->key.ns, target->name) != NULL;
 }
 

@@ -1,156 +1,7 @@
-/* HTTPRoutes: to which listeners they attach, what their rules become, what they are told. */
+/* HTTPRoutes and GRPCRoutes: what their rules become, what they are told. */
 #include "gateway/control/compile_internal.h"
 
 #include "core/base/uri.h"
-
-struct parent {
-    const struct obj_parent_ref *ref;
-    struct comp_gateway *gateway; /* NULL: not ours, or not there */
-    const char *reason, *text;    /* of Accepted; reason NULL: accepted */
-    bool is_ours;
-};
-
-struct comp_route {
-    struct ctl_object *object;
-    const struct obj_http_route *spec;
-    struct parent *parents;
-    const char *refs_reason, *refs_text;
-    struct cfg_attachment *attachments;
-    uint32_t num_attachments, cap_attachments;
-    struct comp_listener *first; /* the first listener attached to: where gateway-wide policies are looked up */
-};
-
-/* ---------- attaching ---------- */
-
-static bool is_wildcard(struct slice hostname)
-{
-    return slice_starts(hostname, SLICE("*."));
-}
-
-/* `wide` is a wildcard that covers `narrow` (exact, or a longer wildcard). */
-static bool covers(struct slice wide, struct slice narrow)
-{
-    struct slice suffix = slice_make(wide.base + 1, wide.len - 1);
-    return is_wildcard(wide) && narrow.len > suffix.len && slice_ends(narrow, suffix);
-}
-
-/* The more specific of the two where they meet, or {NULL,0}. */
-static struct slice intersect(struct slice a, struct slice b)
-{
-    if (a.len == 0 || slice_eq(a, b) || covers(a, b))
-        return b;
-    if (b.len == 0 || covers(b, a))
-        return a;
-    return (struct slice){NULL, 0};
-}
-
-static bool allows_namespace(struct comp *comp, const struct comp_listener *listener, struct slice ns)
-{
-    const struct obj_routes_namespaces *allowed = &listener->spec->allowed_routes.namespaces;
-    if (allowed->from == OBJ_FROM_ALL)
-        return true;
-    if (allowed->from == OBJ_FROM_SAME)
-        return slice_eq(ns, listener->gateway->object->key.ns);
-    struct ctl_object *object = comp_find(comp, KIND_NAMESPACE, SLICE(""), ns);
-    const struct obj_namespace *namespace = object != NULL ? comp_decode(comp, object, KIND_NAMESPACE) : NULL;
-    return namespace != NULL && allowed->selector != NULL && obj_selector_matches(allowed->selector, &namespace->head.meta.labels);
-}
-
-static void add_attachment(struct comp *comp, struct comp_route *route, struct cfg_attachment attachment)
-{
-    for (uint32_t i = 0; i < route->num_attachments; ++i)
-        if (slice_eq(route->attachments[i].listener, attachment.listener) && slice_eq(route->attachments[i].server, attachment.server))
-            return; /* two parentRefs that name one listener */
-    if (route->num_attachments == route->cap_attachments) {
-        uint32_t cap = MAX(4u, route->cap_attachments * 2);
-        struct cfg_attachment *grown = arena_alloc(comp->scratch, cap * sizeof(*grown));
-        if (route->num_attachments != 0)
-            memcpy(grown, route->attachments, route->num_attachments * sizeof(*grown));
-        route->attachments = grown;
-        route->cap_attachments = cap;
-    }
-    route->attachments[route->num_attachments++] = attachment;
-}
-
-/* False: no host name in common. */
-static bool attach(struct comp *comp, struct comp_route *route, struct comp_listener *listener)
-{
-    const struct obj_http_route_spec *spec = &route->spec->spec;
-    struct slice *hostnames = arena_alloc(comp->scratch, MAX(spec->num_hostnames, 1u) * sizeof(*hostnames));
-    uint32_t num = 0;
-    for (uint32_t i = 0; i < spec->num_hostnames; ++i) {
-        struct slice meet = intersect(listener->hostname, comp_lower(comp, spec->hostnames[i]));
-        if (meet.base != NULL)
-            hostnames[num++] = meet;
-    }
-    if (spec->num_hostnames != 0 && num == 0)
-        return false;
-    if (spec->num_hostnames == 0 && listener->hostname.len != 0)
-        hostnames[num++] = listener->hostname;
-    listener->num_routes += listener->last_route != route->object; /* two parentRefs may name one listener */
-    listener->last_route = route->object;
-    if (!listener->is_usable)
-        return true; /* attached, but the listener itself is not served */
-    if (route->first == NULL)
-        route->first = listener;
-    for (uint32_t i = 0; i < listener->num_binds; ++i)
-        add_attachment(comp, route, (struct cfg_attachment){listener->binds[i]->name, listener->server_name, hostnames, num});
-    return true;
-}
-
-static bool is_named(const struct obj_parent_ref *ref, const struct comp_listener *listener)
-{
-    if (ref->section_name.len != 0 && !slice_eq(ref->section_name, listener->spec->name))
-        return false;
-    return !ref->has_port || ref->port == listener->spec->port;
-}
-
-static void refuse_parent(struct parent *parent, const char *reason, const char *text)
-{
-    parent->reason = reason;
-    parent->text = text;
-}
-
-static void attach_parent(struct comp *comp, struct comp_route *route, struct parent *parent)
-{
-    uint32_t num_named = 0, num_allowed = 0, num_attached = 0;
-    for (uint32_t i = 0; i < parent->gateway->num_listeners; ++i) {
-        struct comp_listener *listener = &parent->gateway->listeners[i];
-        if (!is_named(parent->ref, listener))
-            continue;
-        ++num_named;
-        if (!listener->takes_http_routes || !allows_namespace(comp, listener, route->object->key.ns))
-            continue;
-        ++num_allowed;
-        num_attached += attach(comp, route, listener);
-    }
-    if (num_named == 0)
-        refuse_parent(parent, "NoMatchingParent", "the Gateway has no listener of that sectionName and port");
-    else if (num_allowed == 0)
-        refuse_parent(parent, "NotAllowedByListeners", "no listener's allowedRoutes takes this route's kind and namespace");
-    else if (num_attached == 0)
-        refuse_parent(parent, "NoMatchingListenerHostname", "no hostname in common with a listener of the Gateway");
-}
-
-static void resolve_parent(struct comp *comp, struct comp_route *route, struct parent *parent)
-{
-    const struct obj_parent_ref *ref = parent->ref;
-    struct slice ns = obj_ns_or(ref->ns, route->object->key.ns);
-    parent->is_ours = true;
-    if (!slice_is(ref->group, OBJ_GATEWAY_GROUP) || !slice_is(ref->kind, "Gateway")) {
-        refuse_parent(parent, "NoMatchingParent", "only Gateways are served as parents of an HTTPRoute");
-        return;
-    }
-    struct slice name = comp_join(comp, ns, '/', ref->name);
-    parent->gateway = hashmap_get(&comp->gateways_by_name, name.base, name.len);
-    if (parent->gateway != NULL) {
-        attach_parent(comp, route, parent);
-        return;
-    }
-    parent->is_ours = comp_find(comp, KIND_GATEWAY, ns, ref->name) == NULL; /* else a Gateway of another controller */
-    refuse_parent(parent, "NoMatchingParent",
-                  arena_printf(comp->scratch, "Gateway %.*s does not exist", (int)name.len, name.base));
-}
 
 /* ---------- rules ---------- */
 
@@ -276,11 +127,35 @@ static struct slice path_value(struct comp *comp, const struct obj_path_match *i
     return path;
 }
 
-static struct cfg_match match(struct comp *comp, const struct obj_http_match *in)
+static struct cfg_match http_match(struct comp *comp, const struct obj_http_match *in)
 {
     static const enum cfg_match_kind kinds[] = {
         [OBJ_PATH_EXACT] = CFG_MATCH_EXACT, [OBJ_PATH_PREFIX] = CFG_MATCH_PREFIX, [OBJ_PATH_REGEX] = CFG_MATCH_REGEX};
-    struct cfg_match out = {.path_kind = kinds[in->path.type], .path = path_value(comp, &in->path), .method = in->method};
+    return (struct cfg_match){.path_kind = kinds[in->path.type], .path = path_value(comp, &in->path), .method = in->method};
+}
+
+/* gRPC calls are POSTs of /SERVICE/METHOD: exact names become an exact path, a service a prefix, the rest an expression.
+ * So the order of paths is the one GRPCRoute asks for: longest service, then method. */
+static struct cfg_match grpc_match(struct comp *comp, const struct obj_grpc_method *in)
+{
+    struct cfg_match out = {.path_kind = CFG_MATCH_PREFIX, .path = SLICE("/"), .method = SLICE("POST")};
+    bool has_service = in != NULL && in->service.len != 0, has_method = in != NULL && in->method.len != 0;
+    const char *service = has_service ? in->service.base : "[^/]+", *method = has_method ? in->method.base : "[^/]+";
+    if (in == NULL)
+        return out;
+    if (in->type == OBJ_VALUE_EXACT && has_service) {
+        out.path_kind = has_method ? CFG_MATCH_EXACT : CFG_MATCH_PREFIX;
+        out.path = comp_slice(arena_printf(comp->scratch, has_method ? "/%s/%s" : "/%s", service, method));
+    } else {
+        out.path_kind = CFG_MATCH_REGEX;
+        out.path = comp_slice(arena_printf(comp->scratch, OBJ_GRPC_PATTERN, service, method));
+    }
+    return out;
+}
+
+static struct cfg_match match(struct comp *comp, enum kind_id kind, const struct obj_http_match *in)
+{
+    struct cfg_match out = kind == KIND_GRPC_ROUTE ? grpc_match(comp, in->grpc) : http_match(comp, in);
     out.headers = values(comp, in->headers, in->num_headers, true);
     out.num_headers = drop_repeats(out.headers, in->num_headers);
     out.queries = values(comp, in->query_params, in->num_query_params, false);
@@ -292,11 +167,14 @@ static struct cfg_backend backend(struct comp *comp, struct comp_route *route, c
 {
     const char *reason = NULL, *text = NULL;
     const struct comp_listener *listener = route->first;
-    struct slice none = {NULL, 0};
+    struct comp_place place = {.kind = route->kind, .route = route->spec, .rule = rule};
     struct cfg_backend out = {.weight = (uint32_t)in->weight, .filters = filters(comp, in->filters, in->num_filters)};
-    out.cluster_name = comp_cluster(comp, route->spec, rule, in, listener != NULL ? listener->gateway->object->key.ns : none,
-                                    listener != NULL ? listener->gateway->object->key.name : none,
-                                    listener != NULL ? listener->spec->name : none, &reason, &text);
+    if (listener != NULL) {
+        place.gateway_ns = listener->gateway->object->key.ns;
+        place.gateway_name = listener->gateway->object->key.name;
+        place.section = listener->spec->name;
+    }
+    out.cluster_name = comp_cluster(comp, &place, in, &reason, &text);
     if (reason != NULL && route->refs_reason == NULL) {
         route->refs_reason = reason;
         route->refs_text = arena_printf(comp->scratch, "rules[%td].backendRefs[%td]: %s", rule - route->spec->spec.rules, in - rule->backend_refs, text);
@@ -309,7 +187,7 @@ static struct cfg_rule rule(struct comp *comp, struct comp_route *route, const s
     struct cfg_rule out = {.name = in->name, .index = index};
     out.matches = arena_alloc(comp->scratch, in->num_matches * sizeof(*out.matches));
     for (uint32_t i = 0; i < in->num_matches; ++i)
-        out.matches[out.num_matches++] = match(comp, &in->matches[i]);
+        out.matches[out.num_matches++] = match(comp, route->kind, &in->matches[i]);
     out.filters = filters(comp, in->filters, in->num_filters);
     out.backends = arena_alloc(comp->scratch, in->num_backend_refs * sizeof(*out.backends));
     for (uint32_t i = 0; i < in->num_backend_refs; ++i)
@@ -325,7 +203,7 @@ static void emit_route(struct comp *comp, struct comp_route *route)
 {
     const struct obj_http_route *spec = route->spec;
     struct slice full = comp_join(comp, route->object->key.ns, '/', route->object->key.name);
-    struct cfg_route out = {.name = comp_join(comp, SLICE("httproute"), '/', full),
+    struct cfg_route out = {.name = comp_join(comp, comp_slice(kind_get(route->kind)->singular), '/', full),
                             .ns = route->object->key.ns,
                             .object = route->object->key.name,
                             .created_us = spec->head.meta.created_us,
@@ -343,7 +221,7 @@ static void emit_route(struct comp *comp, struct comp_route *route)
 
 /* ---------- status ---------- */
 
-static bool refers_to(const struct json *ref, const struct parent *parent)
+static bool refers_to(const struct json *ref, const struct comp_parent *parent)
 {
     const struct obj_parent_ref *want = parent->ref;
     int64_t port = json_int_or(json_get(ref, "port"), 0);
@@ -351,7 +229,7 @@ static bool refers_to(const struct json *ref, const struct parent *parent)
            slice_eq(json_slice(json_get(ref, "sectionName")), want->section_name) && port == (want->has_port ? want->port : 0);
 }
 
-static const struct json *old_parent(const struct comp_route *route, const struct parent *parent)
+static const struct json *old_parent(const struct comp_route *route, const struct comp_parent *parent)
 {
     JSON_FOR(entry, json_get(route->spec->head.status, "parents"))
     if (refers_to(json_get(entry, "parentRef"), parent))
@@ -365,7 +243,7 @@ static void set_if(struct comp *comp, struct json *object, const char *name, str
         json_set(comp->scratch, object, name, json_new_string(comp->scratch, value));
 }
 
-static void parent_status(struct comp *comp, struct json *parents, const struct comp_route *route, const struct parent *parent)
+static void parent_status(struct comp *comp, struct json *parents, const struct comp_route *route, const struct comp_parent *parent)
 {
     int64_t generation = route->object->generation;
     const struct json *old = old_parent(route, parent);
@@ -396,31 +274,88 @@ static void route_status(struct comp *comp, struct comp_route *route)
     comp_set_status(comp, route->object, route->spec->head.status, status);
 }
 
-static void compile_route(struct comp *comp, struct ctl_object *object)
+static void compile_route(struct comp *comp, enum kind_id kind, struct ctl_object *object)
 {
-    struct comp_route route = {.object = object, .spec = comp_decode_in(comp, comp->scratch, object, KIND_HTTP_ROUTE)};
+    struct comp_route route = {.kind = kind, .object = object, .spec = comp_decode_in(comp, comp->scratch, object, kind)};
     if (route.spec == NULL)
         return;
     uint32_t num_parents = route.spec->spec.num_parent_refs;
     route.parents = arena_zalloc(comp->scratch, num_parents * sizeof(*route.parents));
     for (uint32_t i = 0; i < num_parents; ++i) {
         route.parents[i].ref = &route.spec->spec.parent_refs[i];
-        resolve_parent(comp, &route, &route.parents[i]);
+        comp_attach(comp, &route, &route.parents[i]);
     }
     emit_route(comp, &route);
     route_status(comp, &route);
 }
 
-/* Each route with a scratch of its own: ten thousand of them never stand in memory together. */
+/* With a scratch of its own: ten thousand routes never stand in memory together. */
+static void compile_in_scratch(struct comp *comp, enum kind_id kind, struct ctl_object *object)
+{
+    struct arena *outer = comp->scratch;
+    comp->scratch = arena_new(16 * 1024);
+    compile_route(comp, kind, object);
+    arena_free(comp->scratch);
+    comp->scratch = outer;
+}
+
+/* ---------- routes of both kinds ---------- */
+
+struct dated_route {
+    enum kind_id kind;
+    struct ctl_object *object;
+    int64_t created_us;
+};
+
+static int compare_dated(const void *left, const void *right)
+{
+    const struct dated_route *a = left, *b = right;
+    if (a->created_us != b->created_us)
+        return a->created_us < b->created_us ? -1 : 1;
+    struct ctl_key left_name = {.ns = a->object->key.ns, .name = a->object->key.name}, right_name = {.ns = b->object->key.ns, .name = b->object->key.name};
+    int order = ctl_key_compare(&left_name, &right_name);
+    return order != 0 ? order : (int)a->kind - (int)b->kind;
+}
+
+static void collect(struct comp *comp, enum kind_id kind, struct dated_route *list, size_t *num)
+{
+    size_t count;
+    struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, kind), &count);
+    for (size_t i = 0; i < count; ++i) {
+        struct arena *arena = arena_new(16 * 1024);
+        const struct obj_http_route *route = comp_decode_in(comp, arena, objects[i], kind);
+        if (route != NULL)
+            list[(*num)++] = (struct dated_route){kind, objects[i], route->head.meta.created_us};
+        arena_free(arena);
+    }
+}
+
+/* Oldest first, for it gets the host name that both kinds want. */
+static void compile_by_age(struct comp *comp, size_t num)
+{
+    struct dated_route *list = xmalloc(num * sizeof(*list));
+    num = 0;
+    comp->has_two_route_kinds = true;
+    collect(comp, KIND_HTTP_ROUTE, list, &num);
+    collect(comp, KIND_GRPC_ROUTE, list, &num);
+    qsort(list, num, sizeof(*list), compare_dated);
+    for (size_t i = 0; i < num; ++i)
+        compile_in_scratch(comp, list[i].kind, list[i].object);
+    free(list);
+}
+
 void comp_routes(struct comp *comp)
 {
-    size_t num;
-    struct arena *outer = comp->scratch;
-    struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, KIND_HTTP_ROUTE), &num);
-    for (size_t i = 0; i < num; ++i) {
-        comp->scratch = arena_new(16 * 1024);
-        compile_route(comp, objects[i]);
-        arena_free(comp->scratch);
+    static const enum kind_id kinds[] = {KIND_HTTP_ROUTE, KIND_GRPC_ROUTE};
+    struct ctl_object **objects[ARRAY_LEN(kinds)];
+    size_t nums[ARRAY_LEN(kinds)];
+    for (size_t i = 0; i < ARRAY_LEN(kinds); ++i)
+        objects[i] = ctl_view_kind(comp->view, comp_kind_key(comp, kinds[i]), &nums[i]);
+    if (nums[0] != 0 && nums[1] != 0) {
+        compile_by_age(comp, nums[0] + nums[1]);
+        return;
     }
-    comp->scratch = outer;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); ++i)
+        for (size_t j = 0; j < nums[i]; ++j)
+            compile_in_scratch(comp, kinds[i], objects[i][j]);
 }

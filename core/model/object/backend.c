@@ -98,8 +98,8 @@ const struct field_schema obj_backend_schema = FIELD_SCHEMA(
 
 #define T struct obj_policy_target
 static const struct field target_fields[] = {
-    {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .names = FIELD_NAMES("Gateway", "HTTPRoute"),
-     .refused = FIELD_NAMES("ListenerSet", "GRPCRoute", "TCPRoute", "UDPRoute", "TLSRoute"),
+    {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .names = FIELD_NAMES("Gateway", "HTTPRoute", "GRPCRoute"),
+     .refused = FIELD_NAMES("ListenerSet", "TCPRoute", "UDPRoute", "TLSRoute"),
      .doc = "Kind of the target."},
     OBJ_POLICY_TARGET_FIELDS,
 };

@@ -1,4 +1,4 @@
-/* gateway.networking.k8s.io HTTPRoute. Filters that are not served (RequestMirror, CORS, ExternalAuth, ExtensionRef),
+/* gateway.networking.k8s.io HTTPRoute and, read into the same struct, GRPCRoute. Filters that are not served (RequestMirror, CORS, ExternalAuth, ExtensionRef),
  * retry and sessionPersistence are refused when the object is read. */
 #ifndef SELVEDGE_MODEL_OBJECT_HTTP_ROUTE_H
 #define SELVEDGE_MODEL_OBJECT_HTTP_ROUTE_H
@@ -29,8 +29,17 @@ struct obj_value_match { /* header or query parameter */
     struct slice name, value; /* as written: header names may be in any case */
 };
 
+struct obj_grpc_method {
+    enum obj_value_type type;
+    struct slice service, method; /* one may be absent: any */
+};
+
+/* The path expression of a call's service and method, where they are no exact names. */
+#define OBJ_GRPC_PATTERN "/(?:%s)/(?:%s)"
+
 struct obj_http_match {
     struct obj_path_match path;
+    struct obj_grpc_method *grpc; /* GRPCRoute, in place of a path; NULL: any call */
     struct slice method; /* absent: any */
     struct obj_value_match *headers;
     uint32_t num_headers;
@@ -129,6 +138,6 @@ struct obj_http_route {
     struct obj_http_route_spec spec;
 };
 
-extern const struct field_schema obj_http_route_schema, obj_parent_ref_schema, obj_route_status_schema;
+extern const struct field_schema obj_http_route_schema, obj_grpc_route_schema, obj_parent_ref_schema, obj_route_status_schema;
 
 #endif

@@ -23,6 +23,9 @@ const char *const kind_valid[KIND_COUNT] = {
         "HTTPRoute") ",\"spec\":{\"parentRefs\":[{\"name\":\"g\"}],"
                      "\"hostnames\":[\"a.example\"],\"rules\":[{\"matches\":[{\"path\":{\"value\":\"/a\"}}],"
                      "\"backendRefs\":[{\"name\":\"s\",\"port\":80}]}]}}",
+    [KIND_GRPC_ROUTE] = KIND_HEAD("gateway.networking.k8s.io/v1",
+                                  "GRPCRoute") ",\"spec\":{\"parentRefs\":[{\"name\":\"g\"}],\"rules\":[{\"matches\":[{\"method\":"
+                                               "{\"service\":\"pkg.S\",\"method\":\"M\"}}],\"backendRefs\":[{\"name\":\"s\",\"port\":80}]}]}}",
     [KIND_REFERENCE_GRANT] = KIND_HEAD("gateway.networking.k8s.io/v1",
                                   "ReferenceGrant") ",\"spec\":{\"from\":["
                                                     "{\"group\":\"gateway.networking.k8s.io\",\"kind\":"

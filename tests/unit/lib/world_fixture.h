@@ -165,15 +165,15 @@ static inline void *world_alloc(void *data, size_t size)
     return arena_alloc(data, size);
 }
 
-/* "NAMESPACE/ROUTE/RULE" of the HTTPRoute that takes GET host path on the listener ("*:8080"); "404" without a route. */
-static inline const char *world_ask(struct world *world, const char *listener, const char *host, const char *path)
+/* "NAMESPACE/ROUTE/RULE" of the route that takes the request on the listener ("*:8080"); "404" without a route. */
+static inline const char *world_request(struct world *world, const char *listener, const char *method, const char *host, const char *path)
 {
     struct err err = ERR_INIT;
     struct rt_decision decision = {0};
     struct cfg_snapshot *snapshot = rt_snapshot_build(world->compiled->document, &err);
     if (snapshot == NULL)
         fail_msg("%s", err.text);
-    struct rt_request request = {.method = SLICE("GET"), .scheme = SLICE("http"), .host = slice_of(host), .path = slice_of(path),
+    struct rt_request request = {.method = slice_of(method), .scheme = SLICE("http"), .host = slice_of(host), .path = slice_of(path),
                                  .header = no_header, .alloc = world_alloc, .alloc_data = world->arena};
     for (uint32_t i = 0; i < snapshot->num_listeners; ++i)
         if (slice_is(snapshot->listeners[i].name, listener))
@@ -186,6 +186,11 @@ static inline const char *world_ask(struct world *world, const char *listener, c
         answer = arena_printf(world->arena, "%s/%s/%u", decision.rule->route->ns.base, decision.rule->route->object.base, decision.rule->index);
     cfg_snapshot_unref(snapshot);
     return answer;
+}
+
+static inline const char *world_ask(struct world *world, const char *listener, const char *host, const char *path)
+{
+    return world_request(world, listener, "GET", host, path);
 }
 
 #endif

@@ -84,7 +84,9 @@ static void kinds_that_are_not_served_are_told_and_left_out(void **state)
     } rows[] = {
         {"[{kind: HTTPRoute}]", "True", "ResolvedRefs", 1},
         {"[{group: gateway.networking.k8s.io, kind: HTTPRoute}]", "True", "ResolvedRefs", 1},
-        {"[{kind: GRPCRoute}]", "False", "InvalidRouteKinds", 0},
+        {"[{kind: GRPCRoute}]", "True", "ResolvedRefs", 1},
+        {"[{kind: GRPCRoute}, {kind: HTTPRoute}]", "True", "ResolvedRefs", 2},
+        {"[{kind: TLSRoute}]", "False", "InvalidRouteKinds", 0},
         {"[{kind: TCPRoute}, {kind: HTTPRoute}]", "False", "InvalidRouteKinds", 1},
         {"[{group: other.test, kind: HTTPRoute}]", "False", "InvalidRouteKinds", 0},
     };
