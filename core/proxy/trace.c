@@ -2,30 +2,46 @@
  * could name as its parent, and a parent nobody recorded would tear the trace. */
 #include "core/proxy/trace.h"
 
-static const char hex[] = "0123456789abcdef";
+#include <endian.h>
 
-static char *put_hex(char *at, uint64_t value, int digits)
+/* Eight digits at once: a nibble a byte, each made its digit by arithmetic over the whole word. Every request has ten of
+ * these; a digit at a time they were a fifteenth of its instructions. */
+static char *put_hex8(char *at, uint32_t value)
 {
-    for (int i = digits - 1; i >= 0; i--)
-        *at++ = hex[(value >> (4 * i)) & 15];
-    return at;
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t word = value;
+
+    word = (word | word << 16) & 0x0000ffff0000ffffu;
+    word = (word | word << 8) & 0x00ff00ff00ff00ffu;
+    word = (word | word << 4) & 0x0f0f0f0f0f0f0f0fu;
+    uint64_t is_letter = ((word + ones * 6) >> 4) & ones;
+    word += ones * '0' + is_letter * ('a' - '0' - 10);
+    word = htobe64(word);
+    return mempcpy(at, &word, sizeof(word));
 }
 
-/* RFC 9562 version 4. */
+static char *put_hex16(char *at, uint64_t value)
+{
+    return put_hex8(put_hex8(at, (uint32_t)(value >> 32)), (uint32_t)value);
+}
+
+/* RFC 9562 version 4: random but for the version's digit and the variant's two bits. */
 static struct slice make_request_id(h2o_mem_pool_t *pool, struct rng *rng)
 {
-    char *text = h2o_mem_alloc_pool(pool, PX_REQUEST_ID_LEN), *at = text;
+    static const uint8_t groups[] = {8, 4, 4, 4, 12};
+    char digits[32], *text = h2o_mem_alloc_pool(pool, PX_REQUEST_ID_LEN), *at = text;
+    const char *from = digits;
     uint64_t high = rng_next(rng), low = rng_next(rng);
 
-    at = put_hex(at, high >> 32, 8);
-    *at++ = '-';
-    at = put_hex(at, high >> 16, 4);
-    *at++ = '-';
-    at = put_hex(at, 0x4000 | (high & 0x0fff), 4);
-    *at++ = '-';
-    at = put_hex(at, 0x8000 | ((low >> 48) & 0x3fff), 4);
-    *at++ = '-';
-    put_hex(at, low, 12);
+    high = (high & ~(uint64_t)0xf000) | 0x4000;
+    low = (low & ~((uint64_t)3 << 62)) | (uint64_t)2 << 62;
+    put_hex16(put_hex16(digits, high), low);
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+        if (i != 0)
+            *at++ = '-';
+        at = mempcpy(at, from, groups[i]);
+        from += groups[i];
+    }
     return slice_make(text, PX_REQUEST_ID_LEN);
 }
 
@@ -34,10 +50,10 @@ static struct slice make_traceparent(h2o_mem_pool_t *pool, struct rng *rng)
     char *text = h2o_mem_alloc_pool(pool, PX_TRACEPARENT_LEN), *at = text;
 
     at = mempcpy(at, "00-", 3);
-    at = put_hex(at, rng_next(rng) | 1, 16); /* never all zero */
-    at = put_hex(at, rng_next(rng), 16);
+    at = put_hex16(at, rng_next(rng) | 1); /* never all zero */
+    at = put_hex16(at, rng_next(rng));
     *at++ = '-';
-    at = put_hex(at, rng_next(rng) | 1, 16);
+    at = put_hex16(at, rng_next(rng) | 1);
     memcpy(at, "-00", 3); /* nobody decided to sample it */
     return slice_make(text, PX_TRACEPARENT_LEN);
 }
