@@ -359,7 +359,7 @@ struct rollback {
     uint64_t to;
 };
 
-/* Backwards, objects are what they were; identity and status are those of now. */
+/* Backwards, objects are what they were, and so are the owners of their fields; identity and status are those of now. */
 static void restore(struct api_bulk *bulk, struct api_item *item, struct slice text, const struct ctl_object *object)
 {
     struct arena *arena = bulk->call->arena;
@@ -369,6 +369,8 @@ static void restore(struct api_bulk *bulk, struct api_item *item, struct slice t
         return;
     struct json *meta = json_get(change->new, "metadata");
     json_remove(meta, "uid");
+    const struct json *owners = json_get(meta, "managedFields");
+    change->owned = owners != NULL ? json_clone(arena, owners) : NULL;
     if (object != NULL) {
         change->old = ctl_object_tree(arena, object);
         change->old_rev = object->rev;

@@ -208,6 +208,17 @@ def test_history_diff_and_rollback(cli, shop):
     cli("rollback", 99999, code=REFUSED)
 
 
+def test_a_rollback_gives_fields_back_to_those_who_owned_them(cli, shop):
+    """Also of what was deleted meanwhile: the next apply of the same files is nobody's conflict."""
+    before = revision_of(cli("apply", "-f", "-", stdin=route(weight=5)))
+    cli("delete", "-f", shop)
+    cli("rollback", before)
+    cli("apply", "-f", "-", stdin=route(weight=6))
+    cli("rollback", before)
+    cli("apply", "-f", shop)
+    assert cli("get", "httproute/web", "-o", "jsonpath={.spec.rules[0].backendRefs[0].weight}") == "1"
+
+
 # ---- edit, delete ----
 
 def editor(tmp_path, text):
