@@ -36,6 +36,8 @@ static const char *text(struct cli *cli, const struct json *told, const char *na
 
 static const char *rule_of(struct cli *cli, const struct json *item)
 {
+    if (json_get(item, "route") == NULL)
+        return text(cli, item, "server");
     return arena_printf(cli->arena, "%s rule %lld match %lld", text(cli, item, "route"), (long long)json_int_or(json_get(item, "rule"), 0),
                         (long long)json_int_or(json_get(item, "match"), 0));
 }
@@ -77,7 +79,7 @@ static bool tell_story(struct cli *cli, const struct json *told)
 static void print_considered(struct cli *cli, const struct json *considered)
 {
     struct cli_table *table = cli_table_new(cli);
-    cli_table_column(table, "Rule");
+    cli_table_column(table, json_get(considered != NULL ? considered->child : NULL, "server") != NULL ? "Listener" : "Rule");
     cli_table_column(table, "Result");
     cli_table_column(table, "Why");
     JSON_FOR (item, considered) {

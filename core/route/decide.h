@@ -64,7 +64,8 @@ void rt_decide(const struct cfg_snapshot *snapshot, const struct rt_request *req
 /* Document -> snapshot with indexes and regexes: the only way to get one that rt_decide() takes. Slow: off the loop. */
 struct cfg_snapshot *rt_snapshot_build(const struct cfg_document *doc, struct err *err);
 
-/* The same decision, told: for every rule of the server, whether it was taken and if not, which condition failed first.
+/* The same decision, told: for every rule of the server, whether it was taken and if not, which condition failed first or
+ * what goes before it; for every server of the listener, when none has the host.
  * JSON: {"outcome","server","route","rule","match","backend","cluster","path","location",
  *        "considered":[{"route","rule","match","result":"taken|lower precedence|no match","why":"header x-a: want 'b', got 'c'"}]}.
  */

@@ -54,20 +54,56 @@ static char *why(struct arena *arena, const struct rt_candidate *candidate, cons
     return NULL;
 }
 
+static const char *why_path(struct arena *arena, const struct cfg_match *taken, const struct cfg_match *later)
+{
+    if (taken->path_kind == later->path_kind)
+        return arena_printf(arena, "prefix '%.*s' is longer", (int)taken->path.len, taken->path.base);
+    return arena_printf(arena, "%s path goes before %s", kind_word(taken->path_kind), kind_word(later->path_kind));
+}
+
+/* Why a rule that matches too is not the one taken. */
+static const char *why_later(struct arena *arena, const struct rt_decision *decision, const struct rt_candidate *candidate)
+{
+    const struct rt_candidate taken = {decision->rule, decision->match, decision->hostname};
+    enum rt_criterion by;
+    if (!slice_eq(taken.hostname, candidate->hostname))
+        return arena_printf(arena, "hostname '%.*s' is more specific", (int)taken.hostname.len, taken.hostname.base);
+    (void)rt_candidate_compare(&taken, candidate, &by);
+    switch (by) {
+    case RT_BY_PATH:
+        return why_path(arena, taken.match, candidate->match);
+    case RT_BY_METHOD:
+        return "the match taken names the method";
+    case RT_BY_HEADERS:
+        return "the match taken names more headers";
+    case RT_BY_QUERIES:
+        return "the match taken names more query parameters";
+    case RT_BY_AGE:
+        return "the route taken is older";
+    case RT_BY_NAME:
+        return "the route taken is first by name, of the same age";
+    case RT_BY_RULE:
+        return "an earlier rule of the route is taken";
+    case RT_BY_ORDER:
+        break;
+    }
+    return "an earlier match of the rule is taken";
+}
+
 static void tell_candidate(struct arena *arena, struct json *list, const struct rt_candidate *candidate,
                            const struct rt_request *request, const struct rt_decision *decision)
 {
     uint32_t index = 0;
     enum rt_miss miss = rt_match(candidate->match, request, &index);
-    bool is_taken = candidate->match == decision->match;
+    bool is_taken = candidate->match == decision->match && slice_eq(candidate->hostname, decision->hostname);
     struct json *item = json_push(list, json_new_object(arena));
     set_slice(arena, item, "route", candidate->rule->route->name);
     json_set_int(arena, item, "rule", candidate->rule->index);
     json_set_int(arena, item, "match", candidate->match - candidate->rule->matches);
     set_slice(arena, item, "hostname", candidate->hostname);
     json_set_str(arena, item, "result", is_taken ? "taken" : miss == RT_HIT ? "lower precedence" : "no match");
-    if (miss != RT_HIT)
-        json_set_str(arena, item, "why", why(arena, candidate, request, miss, index));
+    if (!is_taken)
+        json_set_str(arena, item, "why", miss != RT_HIT ? why(arena, candidate, request, miss, index) : why_later(arena, decision, candidate));
 }
 
 static void tell_host(struct arena *arena, struct json *list, const struct rt_host *host, const struct rt_request *request,
@@ -113,6 +149,23 @@ static struct json *tell_considered(struct arena *arena, const struct rt_index *
     return list;
 }
 
+/* No server has the host: what they have instead. */
+static struct json *tell_servers(struct arena *arena, const struct rt_request *request)
+{
+    struct json *list = json_new_array(arena);
+    for (uint32_t i = 0; i < request->listener->num_servers; ++i) {
+        const struct cfg_server *server = &request->listener->servers[i];
+        struct json *item = json_push(list, json_new_object(arena));
+        set_slice(arena, item, "server", server->name);
+        set_slice(arena, item, "hostname", server->hostname);
+        json_set_str(arena, item, "result", "no match");
+        json_set_str(arena, item, "why",
+                     arena_printf(arena, "host: want '%.*s', got '%.*s'", (int)server->hostname.len, server->hostname.base,
+                                  (int)request->host.len, request->host.base));
+    }
+    return list;
+}
+
 static void tell_cohort(struct arena *arena, struct json *told, const struct cfg_cohort_source *source)
 {
     static const char *const words[] = {
@@ -130,8 +183,10 @@ struct json *rt_explain(const struct cfg_snapshot *snapshot, const struct rt_req
     struct json *told = json_new_object(arena);
     json_set_str(arena, told, "outcome", outcome_names[decision.outcome]);
     set_slice(arena, told, "listener", request->listener->name);
-    if (decision.server == NULL)
+    if (decision.server == NULL) {
+        json_set(arena, told, "considered", tell_servers(arena, request));
         return told;
+    }
     set_slice(arena, told, "server", decision.server->name);
     if (decision.rule != NULL) {
         set_slice(arena, told, "route", decision.rule->route->name);

@@ -99,25 +99,44 @@ static int compare_paths(const struct cfg_match *a, const struct cfg_match *b)
     return a->path_kind == CFG_MATCH_PREFIX ? compare_u64(prefix_len(b), prefix_len(a)) : 0;
 }
 
-/* Gateway API's order, from path on. qsort() gets a total order, so the outcome does not depend on insertion. */
+static int compare_by(enum rt_criterion by, const struct rt_candidate *a, const struct rt_candidate *b)
+{
+    const struct cfg_route *ra = a->rule->route, *rb = b->rule->route;
+    switch (by) {
+    case RT_BY_PATH:
+        return compare_paths(a->match, b->match);
+    case RT_BY_METHOD:
+        return (b->match->method.len != 0) - (a->match->method.len != 0);
+    case RT_BY_HEADERS:
+        return compare_u64(b->match->num_headers, a->match->num_headers);
+    case RT_BY_QUERIES:
+        return compare_u64(b->match->num_queries, a->match->num_queries);
+    case RT_BY_AGE:
+        return ra->created_us < rb->created_us ? -1 : ra->created_us > rb->created_us;
+    case RT_BY_NAME:
+        return compare_slices(ra->name, rb->name);
+    case RT_BY_RULE:
+        return compare_u64(a->rule->index, b->rule->index);
+    case RT_BY_ORDER:
+        break;
+    }
+    return compare_u64((uintptr_t)a->match, (uintptr_t)b->match); /* one array: order of matches */
+}
+
+int rt_candidate_compare(const struct rt_candidate *a, const struct rt_candidate *b, enum rt_criterion *ret_by)
+{
+    int order = 0;
+    enum rt_criterion by = RT_BY_PATH;
+    for (; (order = compare_by(by, a, b)) == 0 && by != RT_BY_ORDER; ++by)
+        ;
+    if (ret_by != NULL)
+        *ret_by = by;
+    return order;
+}
+
 static int compare_candidates(const void *left, const void *right)
 {
-    const struct rt_candidate *a = left, *b = right;
-    int order = compare_paths(a->match, b->match);
-    if (order == 0)
-        order = (b->match->method.len != 0) - (a->match->method.len != 0);
-    if (order == 0)
-        order = compare_u64(b->match->num_headers, a->match->num_headers);
-    if (order == 0)
-        order = compare_u64(b->match->num_queries, a->match->num_queries);
-    const struct cfg_route *ra = a->rule->route, *rb = b->rule->route;
-    if (order == 0)
-        order = ra->created_us < rb->created_us ? -1 : ra->created_us > rb->created_us;
-    if (order == 0)
-        order = compare_slices(ra->name, rb->name);
-    if (order == 0)
-        order = compare_u64(a->rule->index, b->rule->index);
-    return order != 0 ? order : compare_u64((uintptr_t)a->match, (uintptr_t)b->match); /* one array: order of matches */
+    return rt_candidate_compare(left, right, NULL);
 }
 
 static void sort_candidates(struct rt_candidates *list)

@@ -13,6 +13,12 @@ struct rt_candidate {
     struct slice hostname; /* as the route says it: "*.example.com", "" for any */
 };
 
+/* Gateway API's order of precedence within one hostname, the last three to make it total. */
+enum rt_criterion { RT_BY_PATH, RT_BY_METHOD, RT_BY_HEADERS, RT_BY_QUERIES, RT_BY_AGE, RT_BY_NAME, RT_BY_RULE, RT_BY_ORDER };
+
+/* Negative: `a` goes first. `ret_by` (may be NULL) is what decides. 0 only for one and the same match. */
+int rt_candidate_compare(const struct rt_candidate *a, const struct rt_candidate *b, enum rt_criterion *ret_by);
+
 /* Candidates of one path, best first. */
 struct rt_candidates {
     struct rt_candidate *at;

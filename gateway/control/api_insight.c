@@ -202,9 +202,9 @@ static int read_url(struct explain *self, struct slice text, struct err *err)
         return err_set(err, ERR_INVALID, "url: must be absolute: http://HOST[:PORT]/PATH");
     fault = uri_authority_parse(uri.authority, arena_alloc(arena, URI_HOST_SCRATCH), &authority);
     if (fault == URI_OK)
-        fault = uri_path_normalize(uri.path, URI_ALLOW_PARAMETERS, arena_alloc(arena, URI_PATH_SCRATCH(uri.path.len)), &self->path);
+        fault = uri_path_normalize(uri.path, 0, arena_alloc(arena, URI_PATH_SCRATCH(uri.path.len)), &self->path);
     if (fault != URI_OK)
-        return err_set(err, ERR_INVALID, "url: %s", uri_fault_text(fault));
+        return err_set(err, ERR_INVALID, "url: %s: such a request is answered 400", uri_fault_text(fault));
     self->scheme = uri.scheme;
     self->host = authority.host;
     self->query = uri.query;
@@ -226,6 +226,8 @@ static int read_explain(struct explain *self, struct err *err)
         method = json_slice(json_get(body, "method"));
     }
     self->method = method.len != 0 ? method : SLICE("GET");
+    if (slice_is(self->method, "CONNECT") || slice_is(self->method, "TRACE"))
+        return err_set(err, ERR_INVALID, "method: %.*s is answered 405 and goes nowhere", (int)self->method.len, self->method.base);
     self->headers = json_get(body, "headers");
     self->client = json_slice(json_get(body, "client"));
     self->seed = (uint64_t)json_int_or(json_get(body, "seed"), 0);

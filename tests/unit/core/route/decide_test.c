@@ -395,6 +395,65 @@ static void explain_names_the_condition_that_failed(void **state)
     cfg_snapshot_unref(s);
 }
 
+static void explain_says_what_went_before_a_rule_that_matches_too(void **state)
+{
+    static const struct {
+        struct ask ask;
+        const char *taken, *other, *why; /* routes, and why the other one was not taken */
+    } rows[] = {
+        {{.host = "q", .path = "/a/b"}, "paths", "paths", "exact path goes before prefix"},
+        {{.host = "q", .path = "/a/b/c"}, "paths", "paths", "prefix '/a/b' is longer"},
+        {{.host = "q", .path = "/re/12"}, "paths", "paths", "prefix path goes before regular expression"},
+        {{.host = "q", .path = "/d", .method = "POST", .headers = {{"x-a", "1"}}}, "details", "details", "the match taken names the method"},
+        {{.host = "q", .path = "/d", .headers = {{"x-a", "1"}, {"x-b", "22"}}}, "details", "details", "the match taken names more headers"},
+        {{.host = "q", .path = "/tie"}, "zold", "young", "the route taken is older"},
+        {{.host = "a.b.test", .path = "/h"}, "hosts", "wilds", "hostname 'a.b.test' is more specific"},
+    };
+    struct cfg_snapshot *s = build_snapshot(precedence);
+    for (size_t i = 0; i < ARRAY_LEN(rows); ++i) {
+        struct arena *arena = arena_new(0);
+        struct rt_request request = request_of(s, &rows[i].ask, arena);
+        struct json *told = rt_explain(s, &request, 1, arena);
+        bool is_told = false;
+        assert_string_equal(json_str(json_get(told, "route"), "") + strlen("httproute/d/"), rows[i].taken);
+        JSON_FOR(item, json_get(told, "considered"))
+        is_told |= strcmp(json_str(json_get(item, "route"), "") + strlen("httproute/d/"), rows[i].other) == 0 &&
+                   strcmp(json_str(json_get(item, "result"), ""), "lower precedence") == 0 && strcmp(json_str(json_get(item, "why"), ""), rows[i].why) == 0;
+        if (!is_told)
+            fail_msg("row %zu: '%s' is not told", i, rows[i].why);
+        arena_free(arena);
+    }
+    cfg_snapshot_unref(s);
+}
+
+static void a_match_under_two_hostnames_is_taken_once(void **state)
+{
+    struct cfg_snapshot *s = build_snapshot("[" SETTINGS "," LISTENER "," CLUSTER("v1") "," ROUTE("r", "1", "\"a.test\",\"*.test\"", TO("v1", "{}")) "]");
+    struct arena *arena = arena_new(0);
+    struct ask ask = {.host = "a.test", .path = "/"};
+    struct rt_request request = request_of(s, &ask, arena);
+    struct json *considered = json_get(rt_explain(s, &request, 1, arena), "considered");
+    assert_string_equal(json_str(json_get(json_at(considered, 0), "result"), ""), "taken");
+    assert_string_equal(json_str(json_get(json_at(considered, 1), "result"), ""), "lower precedence");
+    arena_free(arena);
+    cfg_snapshot_unref(s);
+}
+
+static void explain_lists_the_listeners_names_when_none_has_the_host(void **state)
+{
+    struct cfg_snapshot *s = build_snapshot("[" SETTINGS ",{\"kind\":\"listener\",\"name\":\"*:80\",\"spec\":{\"address\":\"\",\"port\":80,\"protocol\":\"http\","
+                                            "\"servers\":[{\"name\":\"d/g/api\",\"hostname\":\"api.example.com\"},{\"name\":\"d/g/w\",\"hostname\":\"*.w.test\"}]}}]");
+    struct arena *arena = arena_new(0);
+    struct ask ask = {.host = "w.test", .path = "/"};
+    struct rt_request request = request_of(s, &ask, arena);
+    struct json *told = rt_explain(s, &request, 1, arena);
+    assert_string_equal(json_str(json_get(told, "outcome"), ""), "no listener for this host");
+    assert_string_equal(json_str(json_get(json_at(json_get(told, "considered"), 0), "why"), ""), "host: want 'api.example.com', got 'w.test'");
+    assert_string_equal(json_str(json_get(json_at(json_get(told, "considered"), 1), "why"), ""), "host: want '*.w.test', got 'w.test'");
+    arena_free(arena);
+    cfg_snapshot_unref(s);
+}
+
 static void explain_and_decide_agree_on_random_requests(void **state)
 {
     static const char *const paths[] = {"/", "/a", "/a/b", "/a/b/c", "/d", "/tie", "/h", "/re/1", "/x"};
@@ -454,6 +513,9 @@ int main(void)
         cmocka_unit_test(redirects_build_their_location),
         cmocka_unit_test(a_rewrite_replaces_the_host),
         cmocka_unit_test(explain_names_the_condition_that_failed),
+        cmocka_unit_test(explain_says_what_went_before_a_rule_that_matches_too),
+        cmocka_unit_test(a_match_under_two_hostnames_is_taken_once),
+        cmocka_unit_test(explain_lists_the_listeners_names_when_none_has_the_host),
         cmocka_unit_test(explain_and_decide_agree_on_random_requests),
         cmocka_unit_test(a_hostile_expression_is_bounded),
     };
