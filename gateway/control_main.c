@@ -8,6 +8,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -35,6 +36,13 @@ static void on_ready(struct ctl_control *control)
         pthread_detach(thread);
 }
 
+/* The supervisor has made this process a member, so that it may give node.sock to it; else it stays its own. */
+static gid_t group_of_proxy(const char *user)
+{
+    const struct passwd *entry = getpwnam(user);
+    return entry != NULL && group_member(entry->pw_gid) ? entry->pw_gid : (gid_t)-1;
+}
+
 int control_main(const struct gateway_options *options)
 {
     struct err err = ERR_INIT;
@@ -53,7 +61,8 @@ int control_main(const struct gateway_options *options)
                                         .api_port = port,
                                         .api_names = options->api_names,
                                         .num_api_names = options->num_api_names,
-                                        .node_socket_mode = 0660};
+                                        .node_socket_mode = 0660,
+                                        .node_socket_group = group_of_proxy(options->user_proxy)};
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

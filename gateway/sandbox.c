@@ -24,16 +24,30 @@ static int keep_only_bind(void)
     return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0);
 }
 
-int sandbox_become(const char *user, bool keep_bind, struct err *err)
+static int join_group_of(const char *user)
+{
+    enum { MAX_GROUPS = 64 };
+    gid_t groups[MAX_GROUPS + 1];
+    const struct passwd *other = user != NULL ? getpwnam(user) : NULL;
+    int num = other != NULL ? getgroups(MAX_GROUPS, groups) : 0;
+    if (other == NULL || num < 0)
+        return num;
+    groups[num] = other->pw_gid;
+    return setgroups((size_t)num + 1, groups);
+}
+
+int sandbox_become(const char *user, const char *with_group_of, bool keep_bind, struct err *err)
 {
     if (geteuid() != 0)
         return 0;
-    const struct passwd *entry = getpwnam(user);
-    if (entry == NULL)
+    const struct passwd *found = getpwnam(user);
+    if (found == NULL)
         return 1;
+    const uid_t uid = found->pw_uid;
+    const gid_t gid = found->pw_gid;
     if (keep_bind && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
         return err_errno(err, "keep the right to bind low ports");
-    if (initgroups(user, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 || setuid(entry->pw_uid) != 0)
+    if (initgroups(user, gid) != 0 || join_group_of(with_group_of) != 0 || setgid(gid) != 0 || setuid(uid) != 0)
         return err_errno(err, "become user %s", user);
     if (keep_bind && keep_only_bind() != 0)
         return err_errno(err, "keep the right to bind low ports");

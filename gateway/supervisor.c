@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "gateway/sandbox.h"
+#include "gateway/state_dir.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,7 +17,7 @@
 enum { FIRST_DELAY_MS = 250, MAX_DELAY_MS = 10000, STABLE_MS = 60000, KILL_AFTER_MS = 90000 };
 
 struct child {
-    const char *role, *user;
+    const char *role, *user, *with_group_of;
     bool keep_bind;
     pid_t pid; /* 0: not running */
     uint64_t started_ms, start_at_ms, delay_ms;
@@ -38,7 +39,7 @@ static void exec_child(const struct supervisor *supervisor, const struct child *
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (sandbox_become(child->user, child->keep_bind, &err) < 0) {
+    if (sandbox_become(child->user, child->with_group_of, child->keep_bind, &err) < 0) {
         log_err(LOG_ERROR, "a child gives up", &err);
         _exit(1);
     }
@@ -155,12 +156,18 @@ static void on_signal(struct supervisor *supervisor, int number)
 int supervisor_run(const struct gateway_options *options, char **args)
 {
     struct supervisor supervisor = {.args = args};
+    struct err err = ERR_INIT;
     sigset_t signals;
     while (args[supervisor.num_args] != NULL)
         ++supervisor.num_args;
     supervisor.children[supervisor.num_children++] = (struct child){.role = "proxy", .user = options->user_proxy, .keep_bind = true};
     if (options->control == NULL && options->snapshot == NULL)
-        supervisor.children[supervisor.num_children++] = (struct child){.role = "control", .user = options->user_control};
+        supervisor.children[supervisor.num_children++] = (struct child){
+            .role = "control", .user = options->user_control, .with_group_of = options->user_proxy}; /* node.sock is for that group */
+    if (state_dir_prepare(options, supervisor.num_children > 1, &err) != 0) {
+        log_err(LOG_ERROR, "--data", &err);
+        return 1;
+    }
     sigemptyset(&signals);
     sigaddset(&signals, SIGCHLD);
     sigaddset(&signals, SIGTERM);

@@ -183,6 +183,8 @@ static int open_api(struct ctl_control *control, struct err *err)
     if (ctl_server_listen_unix(control->server, socket_path, 0600, CTL_PEER_UNIX, err) != 0 ||
         ctl_server_listen_unix(control->server, node_path, control->config.node_socket_mode, CTL_PEER_LOCAL, err) != 0)
         return -1;
+    if (chown(node_path, (uid_t)-1, control->config.node_socket_group) != 0)
+        return err_errno(err, "give %s to the proxy", node_path);
     if (control->config.api_address == NULL)
         return 0;
     if (make_tls(control, err) != 0 ||

@@ -23,6 +23,7 @@ struct ctl_control_config {
     const char *const *api_names;    /* further DNS names and addresses for the API's certificate */
     size_t num_api_names;
     unsigned node_socket_mode;       /* of node.sock: 0600, or 0660 when the proxy has another user */
+    gid_t node_socket_group;         /* whose it is then; (gid_t)-1: the process's own */
 };
 
 struct ctl_control {
