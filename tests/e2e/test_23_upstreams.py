@@ -2,6 +2,7 @@
 import collections
 import http.client
 import json
+import re
 import signal
 import socket
 import struct
@@ -13,7 +14,7 @@ import h2.events
 import pytest
 
 from lib.gateway import Proxy, manifests, route, simple_resources
-from lib.process import free_port, wait_until
+from lib.process import ROOT, free_port, wait_until
 from lib.upstream import Echo, Raw
 
 
@@ -539,6 +540,8 @@ def test_metrics_are_valid_and_count(echo, make_proxy):
     assert proxy.metric("selvedge_downstream_connections_total") == 30
     done = subprocess.run(["promtool", "check", "metrics"], input=proxy.metrics(), capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr.strip(), done.stderr
+    documented = (ROOT / "docs/data-plane.md").read_text()
+    assert [name for name in re.findall(r"^# TYPE (\S+)", proxy.metrics(), re.M) if f"`{name}`" not in documented] == []
 
 
 def test_request_id_and_trace_context(echo, make_proxy):

@@ -40,7 +40,7 @@ static const struct field meta_fields[] = {
     {"annotations", FIELD_MAP, AT(annotations), .item = FIELD_STRING, .key_format = &format_label_key,
      .doc = "Names and values for tools; not selectable."},
     {"ownerReferences", FIELD_RAW, KEPT, .doc = "Kept for tools; has no effect."},
-    {"managedFields", FIELD_RAW, KEPT, .doc = "Kept for tools."},
+    {"managedFields", FIELD_RAW, KEPT, .doc = "Set by the server: who owns which field."},
     {"selfLink", FIELD_RAW, KEPT, .doc = "No longer used."},
     {"finalizers", FIELD_LIST, .flags = FIELD_UNSUPPORTED, .item = FIELD_STRING},
 };
