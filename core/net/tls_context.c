@@ -153,8 +153,10 @@ struct net_tls_server {
     struct hashmap hosts;
     struct host *host_list;
     size_t num_hosts;
-    bool has_default, no_http2;
+    bool has_default;
     char *trust_domain;
+    char *alpn; /* as RFC 7301 lists it */
+    unsigned alpn_len;
 };
 
 static int server_index(void);
@@ -172,6 +174,7 @@ static void free_server(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, 
     free(server->host_list);
     hashmap_clear(&server->hosts);
     free(server->trust_domain);
+    free(server->alpn);
     free(server);
 }
 
@@ -254,12 +257,10 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len,
                    void *arg)
 {
-    static const unsigned char both[] = "\x02h2\x08http/1.1";
     const struct net_tls_server *server = arg;
-    const unsigned char *ours = server->no_http2 ? both + 3 : both;
-    unsigned len = server->no_http2 ? 9 : 12;
 
-    if (SSL_select_next_proto((unsigned char **)out, out_len, ours, len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto((unsigned char **)out, out_len, (unsigned char *)server->alpn, server->alpn_len, in,
+                              in_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     return SSL_TLSEXT_ERR_OK;
 }
@@ -280,7 +281,7 @@ static void derive(const char *purpose, const struct net_tls_server_config *conf
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct slice parts[] = {slice_of(purpose), slice_of(config->name), config->client_ca_pem,
-                            slice_of(config->spiffe_trust_domain), slice_of(hostname)};
+                            slice_of(config->spiffe_trust_domain), slice_of(config->tls12_suites), slice_of(hostname)};
     struct strbuf text = STRBUF_INIT;
 
     pthread_once(&once, make_secret);
@@ -318,6 +319,47 @@ static void confine_sessions(SSL_CTX *ctx, const struct net_tls_server_config *c
 }
 
 /* ---- building a server ---- */
+
+/* Suites that were checked: some of ours, so that no listener can be talked into a weak one. */
+static SSL_CTX *new_server_ctx(const struct net_tls_server_config *config)
+{
+    SSL_CTX *ctx = new_ctx(TLS_server_method(), config->min_version);
+
+    if (SSL_CTX_set_max_proto_version(ctx, config->max_version) != 1)
+        abort(); /* a number that is no version: the caller's mistake */
+    if (config->tls12_suites != NULL)
+        (void)SSL_CTX_set_cipher_list(ctx, config->tls12_suites); /* refused by check_suites() */
+    return ctx;
+}
+
+static bool is_suite_of_ours(const char *name, size_t len)
+{
+    const char *at = tls12_suites;
+
+    for (;;) {
+        size_t next = strcspn(at, ":");
+        if (next == len && memcmp(at, name, len) == 0)
+            return true;
+        if (at[next] == '\0')
+            return false;
+        at += next + 1;
+    }
+}
+
+static int check_suites(const struct net_tls_server_config *config, struct err *err)
+{
+    const char *at = config->tls12_suites;
+
+    if (config->max_version != 0 && config->min_version > config->max_version)
+        return err_set(err, ERR_INVALID, "the newest TLS version allowed is older than the oldest one");
+    while (at != NULL) {
+        size_t len = strcspn(at, ":");
+        if (!is_suite_of_ours(at, len))
+            return err_set(err, ERR_INVALID, "'%.*s' is no TLS suite served here", (int)len, at);
+        at = at[len] == ':' ? at + len + 1 : NULL;
+    }
+    return 0;
+}
 
 /* Everything but certificates, the same for all hosts. */
 static int set_up_host(SSL_CTX *ctx, struct net_tls_server *server, const struct net_tls_server_config *config,
@@ -368,7 +410,7 @@ static int add_host(struct net_tls_server *server, const struct net_tls_server_c
     if (strlen(src->hostname) > MAX_HOSTNAME)
         return err_set(err, ERR_INVALID, "host name longer than %d bytes", MAX_HOSTNAME);
     host = &server->host_list[server->num_hosts++];
-    *host = (struct host){lower(src->hostname), new_ctx(TLS_server_method(), config->min_version)};
+    *host = (struct host){lower(src->hostname), new_server_ctx(config)};
     if (hashmap_puts(&server->hosts, host->name, host) != NULL)
         return err_set(err, ERR_INVALID, "host '%s' is there twice", host->name);
     if (set_up_host(host->ctx, server, config, host->name, err) != 0)
@@ -381,16 +423,20 @@ struct net_tls_server *net_tls_server_new(const struct net_tls_server_config *co
     struct net_tls_server *server = xcalloc(1, sizeof(*server));
     int ret;
 
-    *server = (struct net_tls_server){.ctx = new_ctx(TLS_server_method(), config->min_version),
+    struct slice alpn = config->alpn.base != NULL ? config->alpn : NET_TLS_ALPN_BOTH;
+    *server = (struct net_tls_server){.ctx = new_server_ctx(config),
                                       .hosts = HASHMAP_INIT,
                                       .host_list = xcalloc(MAX(config->num_hosts, 1), sizeof(struct host)),
-                                      .no_http2 = config->no_http2};
+                                      .alpn = xstrndup(alpn.base, alpn.len),
+                                      .alpn_len = (unsigned)alpn.len};
     if (config->spiffe_trust_domain != NULL)
         server->trust_domain = xstrdup(config->spiffe_trust_domain);
     if (SSL_CTX_set_ex_data(server->ctx, server_index(), server) != 1)
         abort();
     SSL_CTX_set_client_hello_cb(server->ctx, on_client_hello, server);
-    ret = set_up_host(server->ctx, server, config, "", err);
+    ret = check_suites(config, err);
+    if (ret == 0)
+        ret = set_up_host(server->ctx, server, config, "", err);
     if (ret == 0 && config->num_hosts == 0)
         ret = err_set(err, ERR_INVALID, "no certificate");
     if (ret == 0 && config->spiffe_trust_domain != NULL && config->client_ca_pem.base == NULL)

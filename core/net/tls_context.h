@@ -2,7 +2,7 @@
  *
  * Server defaults: TLS 1.2 and 1.3, ECDHE AEAD suites only, server preference off for equal AES/ChaCha choice by the
  * client, no compression, no renegotiation, no early data, tickets confined per listener (keys and session id context
- * derive from the listener's name and a per-process secret) and per trust bundle; ALPN `h2, http/1.1` as configured.
+ * derive from the listener's name and a per-process secret), per trust bundle and per suites; ALPN as configured.
  * Client defaults: the peer is always verified, and its name is pinned on the SSL_CTX itself (X509_VERIFY_PARAM) or its
  * SPIFFE ID by exact URI SAN; never left to the socket layer (h2o.md 2.2 #1).
  *
@@ -33,12 +33,17 @@ struct net_tls_server_config {
     const struct net_tls_host *hosts;
     size_t num_hosts;
     int min_version;      /* TLS1_2_VERSION (0 means that) or TLS1_3_VERSION */
-    bool no_http2;        /* ALPN offers http/1.1 only */
+    int max_version;      /* the same; 0: 1.3 */
+    const char *tls12_suites; /* some of ours, as OpenSSL lists them ("ECDHE-RSA-AES128-GCM-SHA256:…"); NULL: all */
+    struct slice alpn;    /* what is offered, as RFC 7301 lists it, the preferred one first; {NULL,0}: NET_TLS_ALPN_BOTH */
     struct slice client_ca_pem; /* present: client certificates are asked for */
     bool client_cert_optional;
     /* present: a client certificate must carry exactly one URI SAN below this SPIFFE trust domain ("example.org") */
     const char *spiffe_trust_domain;
 };
+
+#define NET_TLS_ALPN_BOTH SLICE("\x02h2\x08http/1.1")
+#define NET_TLS_ALPN_HTTP1 SLICE("\x08http/1.1")
 
 struct net_tls_server;
 

@@ -299,7 +299,7 @@ static void use_tls(bool no_http2)
     struct net_tls_pair pair = {slice_of(w->cert.cert_pem), slice_of(w->cert.key_pem), "test"};
     struct net_tls_host host = {"", &pair, 1};
     struct net_tls_server_config server = {
-        .name = "test", .hosts = &host, .num_hosts = 1, .no_http2 = no_http2};
+        .name = "test", .hosts = &host, .num_hosts = 1, .alpn = no_http2 ? NET_TLS_ALPN_HTTP1 : NET_TLS_ALPN_BOTH};
     struct net_tls_client_config client = {.ca_pem = slice_of(w->cert.cert_pem), .hostname = "a.example"};
     w->tls_server = net_tls_server_new(&server, &err);
     if (w->tls_server == NULL)

@@ -203,7 +203,7 @@ static int setup(void **state)
     tls = net_tls_server_new(&(struct net_tls_server_config){.name = "l",
                                                              .hosts = &host,
                                                              .num_hosts = 1,
-                                                             .no_http2 = true,
+                                                             .alpn = NET_TLS_ALPN_HTTP1,
                                                              .client_ca_pem = slice_of(ca.cert_pem),
                                                              .client_cert_optional = true},
                              NULL);

@@ -262,9 +262,11 @@ static void alpn_is_the_servers_choice(void **state)
 
     assert_string_equal(alpn_of((struct net_tls_server_config){0}, both, out), "h2");
     assert_string_equal(alpn_of((struct net_tls_server_config){0}, h1, out), "http/1.1");
-    assert_string_equal(alpn_of((struct net_tls_server_config){.no_http2 = true}, both, out), "http/1.1");
+    assert_string_equal(alpn_of((struct net_tls_server_config){.alpn = NET_TLS_ALPN_HTTP1}, both, out), "http/1.1");
     assert_string_equal(alpn_of((struct net_tls_server_config){0}, (struct slice){NULL, 0}, out), "");
     assert_null(alpn_of((struct net_tls_server_config){0}, odd, out));
+    assert_string_equal(alpn_of((struct net_tls_server_config){.alpn = SLICE("\x08http/1.1\x02h2")}, both, out), "http/1.1");
+    assert_null(alpn_of((struct net_tls_server_config){.alpn = SLICE("\x02h2")}, h1, out));
 }
 
 static void old_versions_are_refused(void **state)
@@ -292,6 +294,64 @@ static void old_versions_are_refused(void **state)
     part(&m);
     net_tls_server_unref(server);
     net_tls_client_unref(client);
+}
+
+static void the_newest_version_can_be_bounded(void **state)
+{
+    struct net_tls_server *server = new_server((struct net_tls_server_config){.max_version = TLS1_2_VERSION});
+    struct net_tls_client *client = new_client((struct net_tls_client_config){.hostname = "a.example"});
+    struct meeting m;
+
+    meet(&m, server, client, "a.example");
+    assert_true(is_up(&m));
+    assert_int_equal(SSL_version(m.client.io.ssl), TLS1_2_VERSION);
+    part(&m);
+    SSL_CTX_set_min_proto_version(net_tls_client_ctx(client), TLS1_3_VERSION);
+    meet(&m, server, client, "a.example");
+    assert_false(is_up(&m));
+    part(&m);
+    net_tls_server_unref(server);
+    net_tls_client_unref(client);
+}
+
+static void suites_can_be_narrowed_never_widened(void **state)
+{
+    static const char narrow[] = "ECDHE-RSA-AES256-GCM-SHA384";
+    struct net_tls_pair pair = pair_of(&ec_a);
+    struct net_tls_host host = {"", &pair, 1};
+    struct err err = ERR_INIT;
+    struct net_tls_server *server =
+        new_server((struct net_tls_server_config){.max_version = TLS1_2_VERSION, .tls12_suites = narrow});
+    struct net_tls_client *client = new_client((struct net_tls_client_config){.hostname = "a.example"});
+    struct meeting m;
+
+    meet(&m, server, client, "a.example");
+    assert_true(is_up(&m));
+    assert_string_equal(SSL_get_cipher(m.client.io.ssl), narrow);
+    part(&m);
+    SSL_CTX_set_cipher_list(net_tls_client_ctx(client), "ECDHE-ECDSA-AES128-GCM-SHA256");
+    meet(&m, server, client, "a.example");
+    assert_false(is_up(&m));
+    part(&m);
+    net_tls_server_unref(server);
+    net_tls_client_unref(client);
+    for (size_t i = 0; i < 3; i++) {
+        const char *bad[] = {"AES128-SHA", "ECDHE-RSA-AES256-GCM-SHA384:ALL", "ECDHE-RSA-AES256-GCM-SHA38"};
+        struct net_tls_server_config config = {"l", &host, 1, .tls12_suites = bad[i]};
+        assert_null(net_tls_server_new(&config, &err));
+        assert_non_null(strstr(err.text, "no TLS suite"));
+    }
+}
+
+static void versions_that_cannot_meet_are_refused(void **state)
+{
+    struct net_tls_pair pair = pair_of(&ec_a);
+    struct net_tls_host host = {"", &pair, 1};
+    struct net_tls_server_config config = {"l", &host, 1, .min_version = TLS1_3_VERSION, .max_version = TLS1_2_VERSION};
+    struct err err = ERR_INIT;
+
+    assert_null(net_tls_server_new(&config, &err));
+    assert_string_equal(err.text, "the newest TLS version allowed is older than the oldest one");
 }
 
 /* ---- sessions ---- */
@@ -683,6 +743,9 @@ int main(void)
         cmocka_unit_test(an_rsa_only_client_gets_the_rsa_certificate),
         cmocka_unit_test(alpn_is_the_servers_choice),
         cmocka_unit_test(old_versions_are_refused),
+        cmocka_unit_test(the_newest_version_can_be_bounded),
+        cmocka_unit_test(suites_can_be_narrowed_never_widened),
+        cmocka_unit_test(versions_that_cannot_meet_are_refused),
         cmocka_unit_test(sessions_stay_with_their_host_listener_and_trust),
         cmocka_unit_test(the_servers_name_and_chain_are_verified_in_every_version),
         cmocka_unit_test(one_of_the_alternative_names_suffices_and_nothing_else),
