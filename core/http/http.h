@@ -5,7 +5,7 @@
  * Client:  ht_call_* verbs -> engine -> ht_call_ops callbacks.
  * Both directions of both sides stream with back-pressure: a receiver that consumes less than offered is not offered
  * more until it says resume; a sender that is told "stop" waits for on_writable. No body is ever held whole; per
- * stream at most HT_STREAM_WINDOW bytes wait inside an engine.
+ * stream at most HT_STREAM_WINDOW bytes (server side: or ht_limits.stream_window) wait inside an engine.
  *
  * Re-entrancy: verbs may be called inside any callback, also for another exchange. Verbs never call back
  * synchronously; what they cause comes from a net_post or a later event. Objects are destroyed only from a net_post.
@@ -75,10 +75,14 @@ struct ht_limits {
     uint32_t handshake_timeout_ms;  /* 10 s, absolute */
     uint32_t head_timeout_ms;       /* 10 s, absolute from the first byte of a head (HTTP/1) -> 408 */
     uint32_t idle_timeout_ms;       /* 75 s between requests; HTTP/2: no open stream */
+    uint32_t request_timeout_ms;    /* 0; absolute from the first byte of a request until it is whole or its answer began -> 408 */
     uint32_t body_idle_timeout_ms;  /* 60 s without a byte of an awaited request body -> 408 */
     uint32_t write_idle_timeout_ms; /* 60 s without the peer taking a byte we have for it */
+    uint32_t stream_idle_timeout_ms;/* 0; an exchange or tunnel where nothing moves in either direction -> 408, or cut */
     uint32_t max_requests_per_conn; /* 0: no limit */
     uint32_t max_concurrent_streams;/* HTTP/2: 128 */
+    uint32_t stream_window;         /* HTTP/2; 0: 65535, then HT_STREAM_WINDOW for who takes what comes */
+    uint32_t conn_window;           /* HTTP/2; HT_CONN_WINDOW */
     uint32_t drain_body_bytes;      /* unread request body to swallow after an early response: 256 KiB, then close */
 };
 extern const struct ht_limits ht_limits_default;
@@ -90,8 +94,9 @@ struct ht_server_conn;
 enum ht_close {
     HT_CLOSE_DONE,           /* response sent whole (handed to the kernel or the peer's window) */
     HT_CLOSE_PEER_RESET,     /* client went away or reset the stream */
-    HT_CLOSE_TIMEOUT_BODY,   /* body_idle_timeout_ms */
+    HT_CLOSE_TIMEOUT_BODY,   /* body_idle_timeout_ms, request_timeout_ms */
     HT_CLOSE_TIMEOUT_WRITE,  /* write_idle_timeout_ms */
+    HT_CLOSE_TIMEOUT_IDLE,   /* stream_idle_timeout_ms */
     HT_CLOSE_PROTOCOL,       /* malformed body or frames */
     HT_CLOSE_TOO_LARGE,      /* max_body_bytes passed while streaming */
     HT_CLOSE_ABORTED,        /* ht_exchange_abort() */

@@ -24,6 +24,23 @@ static uint64_t later(uint64_t since_ms, uint32_t timeout_ms)
     return timeout_ms != 0 ? since_ms + timeout_ms : UINT64_MAX;
 }
 
+/* Of the request as a whole, however its bytes drip: until it is in, or its answer has begun. */
+static uint64_t request_deadline(const struct h1 *h)
+{
+    bool is_coming = h->phase == PHASE_HEAD ? h->is_head_started
+                                            : h->phase == PHASE_BODY && !h->is_over && !h->x.is_head_sent;
+
+    return is_coming ? later(h->head_started_us / 1000, h->conn->limits->request_timeout_ms) : UINT64_MAX;
+}
+
+/* Of an exchange or a tunnel where nothing moves at all. */
+static uint64_t idle_deadline(const struct h1 *h)
+{
+    return h->has_exchange && !h->is_over
+               ? later(h->conn->io.last_progress_ms, h->conn->limits->stream_idle_timeout_ms)
+               : UINT64_MAX;
+}
+
 static uint64_t phase_deadline(const struct h1 *h)
 {
     const struct ht_limits *limits = h->conn->limits;
@@ -56,6 +73,7 @@ void ht1s_arm(struct h1 *h)
 {
     uint64_t deadline = MIN(phase_deadline(h), write_deadline(h));
 
+    deadline = MIN(deadline, MIN(request_deadline(h), idle_deadline(h)));
     if (h->phase == PHASE_CLOSED || deadline == UINT64_MAX)
         return;
     if (!timer_is_running(&h->timer) || h->timer.deadline_ms > deadline)
@@ -206,6 +224,14 @@ static void on_phase_timeout(struct h1 *h)
     }
 }
 
+static void on_idle_timeout(struct h1 *h)
+{
+    if (h->phase == PHASE_TUNNEL)
+        ht1s_fail(h, HT_CLOSE_TIMEOUT_IDLE);
+    else
+        ht1s_refuse_exchange(h, 408, "nothing moved in time", HT_CLOSE_TIMEOUT_IDLE);
+}
+
 static void on_timer(struct timer *timer)
 {
     struct h1 *h = CONTAINER_OF(timer, struct h1, timer);
@@ -217,8 +243,10 @@ static void on_timer(struct timer *timer)
     }
     if (write_deadline(h) <= now)
         ht1s_fail(h, HT_CLOSE_TIMEOUT_WRITE);
-    else if (phase_deadline(h) <= now)
+    else if (MIN(phase_deadline(h), request_deadline(h)) <= now)
         on_phase_timeout(h);
+    else if (idle_deadline(h) <= now)
+        on_idle_timeout(h);
     else
         ht1s_arm(h);
 }

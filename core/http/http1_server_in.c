@@ -85,8 +85,9 @@ static void begin_exchange(struct h1 *h, const struct ht1_request *request)
     h->chunked = (struct ht1_chunked){.state = HT1_CHUNK_SIZE};
     h->scan = (struct ht1_scan){0, 0, 0};
     h->body_left = request->content_length > 0 ? (uint64_t)request->content_length : 0;
-    h->phase =
-        h->x.has_body ? PHASE_BODY : PHASE_WAIT; /* no deadline in either until the handler asks for more */
+    h->phase = h->x.has_body ? PHASE_BODY : PHASE_WAIT;
+    if (UNLIKELY(h->conn->limits->request_timeout_ms != 0 || h->conn->limits->stream_idle_timeout_ms != 0))
+        ht1s_arm(h); /* else there is no deadline in either until the handler asks for more */
     h->conn->handler->on_request(&h->x);
 }
 

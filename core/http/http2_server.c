@@ -315,21 +315,39 @@ void ht2s_start_drain(struct server *server)
 
 /* ---- timeouts ---- */
 
+static uint64_t after(uint64_t since_ms, uint32_t timeout_ms)
+{
+    return timeout_ms != 0 ? since_ms + timeout_ms : UINT64_MAX;
+}
+
+/* Once an answer has begun, a silent request is a long-lived stream (gRPC, a tunnel), not a slow body. */
+static uint64_t body_deadline(const struct stream *stream)
+{
+    const struct ht_limits *limits = stream->server->conn->limits;
+    const struct ht_exchange *x = &stream->x;
+    uint64_t whole;
+
+    if (x->is_head_sent || stream->h2.is_remote_done || stream->is_connect)
+        return UINT64_MAX;
+    whole = after(x->started_us / 1000, limits->request_timeout_ms);
+    return x->wants_body && stream->h2.in.len == 0
+               ? MIN(whole, after(stream->h2.in_moved_ms, limits->body_idle_timeout_ms))
+               : whole;
+}
+
 /* When this stream must have moved, or UINT64_MAX. */
 static uint64_t stream_deadline(const struct stream *stream, enum ht_close *ret_why)
 {
     const struct ht_limits *limits = stream->server->conn->limits;
-    const struct ht_exchange *x = &stream->x;
+    uint64_t moved_ms = MAX(stream->h2.in_moved_ms, stream->h2.out_moved_ms);
+    uint64_t idle = after(moved_ms, limits->stream_idle_timeout_ms), body = body_deadline(stream);
+    uint64_t write = stream->h2.out.len != 0 ? after(stream->h2.out_moved_ms, limits->write_idle_timeout_ms)
+                                             : UINT64_MAX;
 
-    *ret_why = HT_CLOSE_TIMEOUT_WRITE;
-    if (stream->h2.out.len != 0 && limits->write_idle_timeout_ms != 0)
-        return stream->h2.out_moved_ms + limits->write_idle_timeout_ms;
-    *ret_why = HT_CLOSE_TIMEOUT_BODY;
-    /* Once an answer has begun, a silent request is a long-lived stream (gRPC, a tunnel), not a slow body. */
-    if (x->wants_body && !x->is_head_sent && !stream->h2.is_remote_done && stream->h2.in.len == 0 &&
-        !stream->is_connect && limits->body_idle_timeout_ms != 0)
-        return stream->h2.in_moved_ms + limits->body_idle_timeout_ms;
-    return UINT64_MAX;
+    *ret_why = write <= MIN(body, idle) ? HT_CLOSE_TIMEOUT_WRITE
+               : body <= idle           ? HT_CLOSE_TIMEOUT_BODY
+                                        : HT_CLOSE_TIMEOUT_IDLE;
+    return MIN(write, MIN(body, idle));
 }
 
 static uint64_t check_streams(struct server *server)
@@ -346,11 +364,6 @@ static uint64_t check_streams(struct server *server)
             next = MIN(next, deadline);
     }
     return next;
-}
-
-static uint64_t after(uint64_t since_ms, uint32_t timeout_ms)
-{
-    return timeout_ms != 0 ? since_ms + timeout_ms : UINT64_MAX;
 }
 
 /* When the connection as a whole must have moved. */
@@ -496,12 +509,15 @@ static void open_session(struct server *server)
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, MAX(limits->max_concurrent_streams, 1u)},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->max_head_bytes},
         {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window}, /* left out when it is not given */
     };
+    size_t num_settings = ARRAY_LEN(settings) - (limits->stream_window == 0);
 
     (void)pthread_once(&once, make_callbacks); /* cannot fail with these arguments */
     if (nghttp2_session_server_new2(&server->h2.session, callbacks, &server->h2, ht_h2_options()) != 0 ||
-        nghttp2_submit_settings(server->h2.session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) != 0 ||
-        nghttp2_session_set_local_window_size(server->h2.session, NGHTTP2_FLAG_NONE, 0, HT_CONN_WINDOW) != 0)
+        nghttp2_submit_settings(server->h2.session, NGHTTP2_FLAG_NONE, settings, num_settings) != 0 ||
+        nghttp2_session_set_local_window_size(server->h2.session, NGHTTP2_FLAG_NONE, 0,
+                                              (int32_t)limits->conn_window) != 0)
         abort(); /* out of memory */
 }
 

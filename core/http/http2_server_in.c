@@ -130,6 +130,9 @@ void ht2s_hand_over(struct server *server)
         list_remove(&stream->link);
         list_push(&server->streams, &stream->link);
         stream->was_requested = 1;
+        ht2s_wake_after(server, server->conn->limits->stream_idle_timeout_ms);
+        if (stream->x.has_body)
+            ht2s_wake_after(server, server->conn->limits->request_timeout_ms);
         stream->x.handler->on_request(&stream->x);
     }
 }
@@ -152,6 +155,7 @@ static struct stream *stream_new(struct server *server, int32_t id)
     stream->x.id = (uint64_t)id;
     stream->x.version = HT_HTTP2;
     ht_h2_stream_init(&stream->h2, &server->h2, id);
+    stream->h2.is_window_raised = server->conn->limits->stream_window != 0; /* it is what was asked for */
     stream->server = server;
     list_init(&stream->link);
     list_push(&server->streams, &stream->link);

@@ -99,6 +99,7 @@ static void x_head(struct ht_exchange *x, unsigned status, const struct ht_heade
         status = 200;
     x->is_head_sent = 1;
     x->status = status;
+    stream->h2.out_moved_ms = ht2s_now_ms(stream->server);
     stream->response_length = content_length;
     stream->is_bodyless = slice_eq(x->method, SLICE("HEAD")) || status == 204 || status == 304;
     build_head(stream, status, headers);

@@ -18,10 +18,14 @@ const struct ht_limits ht_limits_default = {
     .handshake_timeout_ms = 10 * 1000,
     .head_timeout_ms = 10 * 1000,
     .idle_timeout_ms = 75 * 1000,
+    .request_timeout_ms = 0,
     .body_idle_timeout_ms = 60 * 1000,
     .write_idle_timeout_ms = 60 * 1000,
+    .stream_idle_timeout_ms = 0,
     .max_requests_per_conn = 0,
     .max_concurrent_streams = 128,
+    .stream_window = 0,
+    .conn_window = HT_CONN_WINDOW,
     .drain_body_bytes = 256 * 1024,
 };
 

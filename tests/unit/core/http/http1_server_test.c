@@ -1058,6 +1058,97 @@ static void a_body_nobody_asks_for_has_no_clock(void **state)
     assert_has(talk(""), "200 OK");
 }
 
+static void a_request_has_its_time_however_it_drips(void **state)
+{
+    w->limits.request_timeout_ms = 5000;
+    start_clock();
+    talk("POST /post HTTP/1.1\r\n" H);
+    pass(1500);
+    talk("Content-Length: 100\r\n\r\n");
+    for (int i = 0; i < 3; i++) {
+        pass(1000);
+        assert_string_equal(talk("a"), "");
+    }
+    pass(501);
+    assert_has(talk(""), "HTTP/1.1 408 ");
+    assert_int_equal(w->why, HT_CLOSE_TIMEOUT_BODY);
+    assert_true(w->is_eof);
+}
+
+static void a_request_nobody_reads_has_its_time_too(void **state)
+{
+    w->limits.request_timeout_ms = 5000;
+    start_clock();
+    talk("POST /late HTTP/1.1\r\n" H "Content-Length: 100\r\n\r\nab");
+    pass(5001);
+    assert_has(talk(""), "HTTP/1.1 408 ");
+}
+
+static void a_request_that_is_whole_or_answered_has_no_clock(void **state)
+{
+    w->limits.request_timeout_ms = 5000;
+    start_clock();
+    talk("GET /late HTTP/1.1\r\n" H "\r\n");
+    pass(3600 * 1000);
+    answer(w->x, 200, "late");
+    assert_has(talk(""), "late");
+    assert_has(talk("POST /echo HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nab"), "200 OK");
+    pass(50 * 1000);
+    assert_has(talk("cd"), "cd");
+    assert_int_equal(w->why, HT_CLOSE_DONE);
+}
+
+static void an_exchange_that_stands_still_is_ended(void **state)
+{
+    w->limits.stream_idle_timeout_ms = 5000;
+    start_clock();
+    talk("GET /hello HTTP/1.1\r\n" H "\r\n");
+    pass(60 * 1000); /* between requests it is the other clock */
+    talk("GET /late HTTP/1.1\r\n" H "\r\n");
+    pass(4999);
+    assert_int_equal(w->num_closed, 1);
+    pass(2);
+    assert_has(talk(""), "HTTP/1.1 408 ");
+    assert_int_equal(w->why, HT_CLOSE_TIMEOUT_IDLE);
+    assert_true(w->is_eof);
+}
+
+static void what_moves_in_either_direction_goes_on(void **state)
+{
+    struct iovec iov = {"x", 1};
+
+    w->limits.stream_idle_timeout_ms = 5000;
+    start_clock();
+    talk("GET /late HTTP/1.1\r\n" H "\r\n");
+    ht_exchange_head(w->x, 200, NULL, -1);
+    for (int i = 0; i < 4; i++) {
+        ht_exchange_body(w->x, &iov, 1);
+        talk("");
+        pass(4000);
+    }
+    assert_int_equal(w->num_closed, 0);
+    pass(1001);
+    assert_int_equal(w->why, HT_CLOSE_TIMEOUT_IDLE);
+}
+
+static void a_tunnel_that_stands_still_is_ended(void **state)
+{
+    w->limits.stream_idle_timeout_ms = 5000;
+    start_clock();
+    talk("GET /late HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    ht_exchange_head(w->x, 101, NULL, -1);
+    ht_exchange_resume(w->x);
+    talk("");
+    for (int i = 0; i < 3; i++) {
+        pass(4000);
+        talk("ping");
+    }
+    assert_int_equal(w->num_closed, 0);
+    pass(5001);
+    assert_int_equal(w->why, HT_CLOSE_TIMEOUT_IDLE);
+}
+
 static void a_reader_that_stops_is_cut_off(void **state)
 {
     static char block[65536];
@@ -1211,6 +1302,12 @@ int main(void)
         TEST(a_silent_connection_is_closed),
         TEST(an_idle_connection_is_closed),
         TEST(a_stalled_body_is_408),
+        TEST(a_request_has_its_time_however_it_drips),
+        TEST(a_request_nobody_reads_has_its_time_too),
+        TEST(a_request_that_is_whole_or_answered_has_no_clock),
+        TEST(an_exchange_that_stands_still_is_ended),
+        TEST(what_moves_in_either_direction_goes_on),
+        TEST(a_tunnel_that_stands_still_is_ended),
         TEST(a_body_nobody_asks_for_has_no_clock),
         TEST(a_reader_that_stops_is_cut_off),
         TEST(an_undrained_body_has_an_absolute_clock),

@@ -1210,6 +1210,114 @@ static void a_long_stream_without_traffic_lives_on(void **state)
     assert_false(raw.is_eof);
 }
 
+static void a_request_has_its_time_however_it_drips(void **state)
+{
+    limits.request_timeout_ms = 5000;
+    start_clock();
+    raw_hello(&raw);
+    raw_post(&raw, 1, "/");
+    RAW_UNTIL(&raw, seen_log.num_requests == 1);
+    ht_exchange_resume(seen_at(0)->x);
+    for (size_t i = 1; i < 5; i++) {
+        sleep_ms(1000);
+        raw_frame(&raw, DATA, 0, 1, "a", 1);
+        RAW_UNTIL(&raw, seen_at(0)->body.len == i);
+    }
+    assert_false(seen_at(0)->is_closed);
+    sleep_ms(1001);
+    RAW_UNTIL(&raw, raw_is_ended(&raw, 1));
+    assert_true(has_line(1, 0, ":status: 408\n"));
+    assert_int_equal(seen_at(0)->why, HT_CLOSE_TIMEOUT_BODY);
+    assert_false(raw.is_eof);
+}
+
+static void a_request_nobody_reads_has_its_time_too(void **state)
+{
+    limits.request_timeout_ms = 5000;
+    start_clock();
+    raw_hello(&raw);
+    raw_post(&raw, 1, "/");
+    RAW_UNTIL(&raw, seen_log.num_requests == 1);
+    sleep_ms(5001);
+    RAW_UNTIL(&raw, raw_is_ended(&raw, 1));
+    assert_true(has_line(1, 0, ":status: 408\n"));
+}
+
+static void a_request_that_is_whole_or_answered_has_no_clock(void **state)
+{
+    limits.request_timeout_ms = 5000;
+    start_clock();
+    raw_hello(&raw);
+    raw_get(&raw, 1, "/");
+    raw_post(&raw, 3, "/");
+    RAW_UNTIL(&raw, seen_log.num_requests == 2);
+    ht_exchange_head(seen_at(1)->x, 200, NULL, -1);
+    sleep_ms(60 * 1000);
+    assert_false(seen_at(0)->is_closed || seen_at(1)->is_closed);
+}
+
+static void a_stream_that_stands_still_is_ended_alone(void **state)
+{
+    struct iovec iov = {"x", 1};
+
+    limits.stream_idle_timeout_ms = 5000;
+    start_clock();
+    raw_hello(&raw);
+    raw_get(&raw, 1, "/"); /* no answer */
+    raw_get(&raw, 3, "/"); /* an answer that stops */
+    raw_get(&raw, 5, "/"); /* one that goes on */
+    RAW_UNTIL(&raw, seen_log.num_requests == 3);
+    ht_exchange_head(seen_at(1)->x, 200, NULL, -1);
+    ht_exchange_head(seen_at(2)->x, 200, NULL, -1);
+    for (size_t i = 1; i <= 2; i++) {
+        sleep_ms(2600);
+        ht_exchange_body(seen_at(2)->x, &iov, 1);
+        RAW_UNTIL(&raw, raw_data_len(&raw, 5) == i);
+    }
+    RAW_UNTIL(&raw, raw_is_ended(&raw, 1) && raw_reset_code(&raw, 3) == NGHTTP2_CANCEL);
+    assert_true(has_line(1, 0, ":status: 408\n"));
+    assert_int_equal(seen_at(0)->why, HT_CLOSE_TIMEOUT_IDLE);
+    assert_int_equal(seen_at(1)->why, HT_CLOSE_TIMEOUT_IDLE);
+    assert_false(seen_at(2)->is_closed || raw.is_eof);
+}
+
+/* ---- windows ---- */
+
+static uint32_t setting_of(uint16_t id)
+{
+    struct raw_frame frame = {.end = 0};
+
+    assert_true(raw_find(&raw, 0, SETTINGS, 0, &frame));
+    for (uint32_t at = 0; at + 6 <= frame.len; at += 6) {
+        const uint8_t *entry = frame.payload + at;
+        if ((entry[0] << 8 | entry[1]) == id)
+            return (uint32_t)entry[2] << 24 | (uint32_t)entry[3] << 16 | (uint32_t)entry[4] << 8 | entry[5];
+    }
+    return 0;
+}
+
+static void windows_are_as_the_limits_say(void **state)
+{
+    struct raw_frame frame = {.end = 0};
+
+    limits.stream_window = 100000;
+    limits.conn_window = 65535 + 70000;
+    raw_hello(&raw);
+    assert_int_equal(setting_of(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE), 100000);
+    RAW_UNTIL(&raw, raw_find(&raw, 0, WINDOW_UPDATE, 0, &frame));
+    assert_int_equal(frame.payload[0] << 24 | frame.payload[1] << 16 | frame.payload[2] << 8 | frame.payload[3], 70000);
+}
+
+static void without_limits_windows_are_ours(void **state)
+{
+    struct raw_frame frame = {.end = 0};
+
+    raw_hello(&raw);
+    assert_int_equal(setting_of(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE), 0);
+    RAW_UNTIL(&raw, raw_find(&raw, 0, WINDOW_UPDATE, 0, &frame));
+    assert_int_equal(65535 + (frame.payload[1] << 16 | frame.payload[2] << 8 | frame.payload[3]), HT_CONN_WINDOW);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1274,6 +1382,12 @@ int main(void)
         T(a_slow_head_times_out),
         T(a_slow_malformed_head_times_out),
         T(a_slow_body_is_answered_408),
+        T(a_request_has_its_time_however_it_drips),
+        T(a_request_nobody_reads_has_its_time_too),
+        T(a_request_that_is_whole_or_answered_has_no_clock),
+        T(a_stream_that_stands_still_is_ended_alone),
+        T(windows_are_as_the_limits_say),
+        T(without_limits_windows_are_ours),
         T(a_reader_that_stops_times_out),
         T(a_long_stream_without_traffic_lives_on),
     };
