@@ -205,6 +205,14 @@ const struct kind_column traffic_policy_columns[] = {
     END,
 };
 
+const struct kind_column client_policy_columns[] = {
+    {"Targets", "string", 0, "spec.targetRefs[*].name", NULL, "Gateways it is about."},
+    {"Listeners", "string", 1, "spec.targetRefs[*].sectionName", NULL, "Single listeners of them."},
+    {"Accepted", "string", 0, "status.ancestors[*].conditions[Accepted].status", NULL,
+     "Whether it has an effect."},
+    END,
+};
+
 const struct kind_column node_columns[] = {
     {"Role", "string", 0, "spec.role", NULL, "gateway or agent."},
     {"Connected", "string", 0, "status.connected", NULL, "Whether its config stream is open."},

@@ -5,6 +5,7 @@
 #include "core/model/kind_columns.h"
 #include "core/model/object/backend.h"
 #include "core/model/object/backend_tls.h"
+#include "core/model/object/client_policy.h"
 #include "core/model/object/core.h"
 #include "core/model/object/gateway.h"
 #include "core/model/object/http_route.h"

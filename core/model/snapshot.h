@@ -133,10 +133,32 @@ struct cfg_server {
     struct rt_index *index;  /* made by rt_index_build() when the snapshot is built */
 };
 
+enum cfg_alpn { CFG_ALPN_H2, CFG_ALPN_HTTP11 };
+
+/* How a listener treats its clients. What is not given (has_…, 0, an empty list) is as the proxy does it by itself. New
+ * connections get what is here; those that are there keep what they began with, except for whom they are believed. */
+struct cfg_client {
+    bool has_handshake_timeout, has_head_timeout, has_request_timeout, has_idle_timeout, has_stream_idle_timeout;
+    uint32_t handshake_timeout_ms, head_timeout_ms, request_timeout_ms, idle_timeout_ms, stream_idle_timeout_ms; /* 0: never */
+    uint32_t max_connections;          /* per node */
+    uint32_t max_requests;             /* of a connection */
+    uint32_t max_streams, stream_window, connection_window; /* HTTP/2 */
+    int32_t tls_min_version, tls_max_version; /* 12, 13 */
+    struct slice *tls_suites;          /* of TLS 1.2, by OpenSSL's names */
+    uint32_t num_tls_suites;
+    enum cfg_alpn *alpn;               /* the preferred one first */
+    uint32_t num_alpn;
+    bool has_trusted_hops;             /* X-Forwarded-For by counting, whoever the connection comes from; 0: not believed */
+    uint32_t trusted_hops;
+    struct slice *trusted_proxies;     /* CIDRs, instead of the settings' */
+    uint32_t num_trusted_proxies;
+};
+
 struct cfg_listener {
     struct slice name, address; /* address "" means every address, IPv4 and IPv6 */
     uint16_t port;
     enum cfg_protocol protocol;
+    struct cfg_client *client;  /* NULL: nothing is given */
     struct cfg_server *servers; /* most specific hostname first */
     uint32_t num_servers;
 };

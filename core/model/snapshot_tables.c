@@ -164,14 +164,46 @@ static const struct field certificate_fields[] = {
 const struct field_schema snapshot_certificate_schema = FIELD_SCHEMA(certificate_fields);
 #undef T
 
+#define TLS_VERSIONS .names = FIELD_NAMES("0", "12", "13")
+
 #define T struct wire_server
 static const struct field server_fields[] = {
     {"name", FIELD_STRING, AT(server.name), FIELD_NEEDED, .min = 1},
     {"hostname", FIELD_STRING, AT(server.hostname), .max = 253, .def = ""},
     {"certificates", FIELD_LIST, LIST_AT(certificates), .item = FIELD_STRING, .item_min = 1},
-    {"tlsMinVersion", FIELD_I32, AT(server.tls_min_version), .names = FIELD_NAMES("0", "12", "13")},
+    {"tlsMinVersion", FIELD_I32, AT(server.tls_min_version), TLS_VERSIONS},
 };
 static const struct field_schema server_schema = FIELD_SCHEMA(server_fields);
+#undef T
+
+static void check_trust_is_of_one_kind(struct field_ctx *ctx, const void *object)
+{
+    const struct cfg_client *client = object;
+    if (client->has_trusted_hops && client->num_trusted_proxies != 0)
+        field_refuse(ctx, FIELD_INVALID, "trustedHops", "only one of trustedHops and trustedProxies may be given");
+}
+
+#define T struct cfg_client
+static const struct field client_fields[] = {
+    {"handshakeTimeoutMs", FIELD_U32, AT(handshake_timeout_ms), HAS(has_handshake_timeout)},
+    {"headTimeoutMs", FIELD_U32, AT(head_timeout_ms), HAS(has_head_timeout)},
+    {"requestTimeoutMs", FIELD_U32, AT(request_timeout_ms), HAS(has_request_timeout)},
+    {"idleTimeoutMs", FIELD_U32, AT(idle_timeout_ms), HAS(has_idle_timeout)},
+    {"streamIdleTimeoutMs", FIELD_U32, AT(stream_idle_timeout_ms), HAS(has_stream_idle_timeout)},
+    {"maxConnections", FIELD_U32, AT(max_connections)},
+    {"maxRequests", FIELD_U32, AT(max_requests)},
+    {"maxStreams", FIELD_U32, AT(max_streams), .max = INT32_MAX},
+    {"streamWindow", FIELD_U32, AT(stream_window), .max = INT32_MAX},
+    {"connectionWindow", FIELD_U32, AT(connection_window), .max = INT32_MAX},
+    {"tlsMinVersion", FIELD_I32, AT(tls_min_version), TLS_VERSIONS},
+    {"tlsMaxVersion", FIELD_I32, AT(tls_max_version), TLS_VERSIONS},
+    {"tlsSuites", FIELD_LIST, LIST_AT(tls_suites), .item = FIELD_STRING, .item_min = 1},
+    {"alpn", FIELD_LIST, LIST_AT(alpn), .item = FIELD_ENUM, .names = FIELD_NAMES("h2", "http/1.1"), .max = 2},
+    {"trustedHops", FIELD_U32, AT(trusted_hops), HAS(has_trusted_hops)},
+    {"trustedProxies", FIELD_LIST, LIST_AT(trusted_proxies), .item = FIELD_STRING, .format = &format_cidr},
+};
+static const struct field_schema client_schema =
+    FIELD_SCHEMA(client_fields, .checks = FIELD_CHECKS(check_trust_is_of_one_kind));
 #undef T
 
 #define T struct wire_listener
@@ -179,6 +211,7 @@ static const struct field listener_fields[] = {
     {"address", FIELD_STRING, AT(listener.address), .max = 45, .def = ""},
     {"port", FIELD_U16, AT(listener.port), FIELD_NEEDED, .min = 1, .max = 65535},
     {"protocol", FIELD_ENUM, AT(listener.protocol), .names = FIELD_NAMES("http", "https"), .def = "http"},
+    {"client", FIELD_OBJECT_PTR, AT(listener.client), .schema = &client_schema},
     {"servers", FIELD_LIST, LIST_AT(servers), .flags = FIELD_NEEDED, .item = FIELD_OBJECT,
      .schema = &server_schema},
 };

@@ -1,6 +1,8 @@
 /* Making a configuration ready. Order: addresses and trust (cheap, may refuse), TLS (slow, may refuse), chains. */
 #include "core/proxy/config.h"
 
+#include "core/base/strbuf.h"
+
 #include <netinet/in.h>
 
 static int resolve_address(struct px_listener_config *config, struct err *err)
@@ -21,7 +23,9 @@ static int resolve_address(struct px_listener_config *config, struct err *err)
 struct tls_plan {
     struct net_tls_host *hosts;
     size_t num_hosts;
-    int min_version;
+    int min_version, max_version;
+    const char *suites;
+    struct slice alpn;
 };
 
 static void plan_host(struct tls_plan *plan, const struct cfg_server *server, struct arena *arena)
@@ -43,6 +47,43 @@ static void plan_host(struct tls_plan *plan, const struct cfg_server *server, st
     };
 }
 
+static const char *join_suites(const struct cfg_client *client, struct arena *arena)
+{
+    struct strbuf text = STRBUF_INIT;
+
+    for (uint32_t i = 0; i < client->num_tls_suites; i++) {
+        if (i != 0)
+            strbuf_addc(&text, ':');
+        strbuf_add_slice(&text, client->tls_suites[i]);
+    }
+    const char *joined = arena_strndup(arena, strbuf_slice(&text).base, text.len);
+    strbuf_clear(&text);
+    return joined;
+}
+
+static struct slice join_alpn(const struct cfg_client *client, struct arena *arena)
+{
+    static const struct slice names[] = {[CFG_ALPN_H2] = SLICE("\x02h2"), [CFG_ALPN_HTTP11] = NET_TLS_ALPN_HTTP1};
+    struct strbuf list = STRBUF_INIT;
+
+    for (uint32_t i = 0; i < client->num_alpn; i++)
+        strbuf_add_slice(&list, names[client->alpn[i]]);
+    struct slice joined = arena_slice(arena, strbuf_slice(&list));
+    strbuf_clear(&list);
+    return joined;
+}
+
+static void plan_client(struct tls_plan *plan, const struct cfg_client *client, struct arena *arena)
+{
+    if (client->tls_min_version == 13)
+        plan->min_version = TLS1_3_VERSION;
+    plan->max_version = client->tls_max_version == 12 ? TLS1_2_VERSION : 0;
+    if (client->num_tls_suites != 0)
+        plan->suites = join_suites(client, arena);
+    if (client->num_alpn != 0)
+        plan->alpn = join_alpn(client, arena);
+}
+
 /* The contexts of a port share one minimum: the protocol version is negotiated before the name is known to matter, so
  * the lowest that any of its servers allows is offered, and 1.3 only when all ask for it. */
 static struct tls_plan make_plan(const struct cfg_listener *listener, struct arena *arena)
@@ -57,6 +98,8 @@ static struct tls_plan make_plan(const struct cfg_listener *listener, struct are
             plan_host(&plan, server, arena);
     }
     plan.min_version = all_13 ? TLS1_3_VERSION : 0;
+    if (listener->client != NULL)
+        plan_client(&plan, listener->client, arena);
     return plan;
 }
 
@@ -72,11 +115,61 @@ static int make_tls(struct px_listener_config *config, struct arena *arena, stru
         .hosts = plan.hosts,
         .num_hosts = plan.num_hosts,
         .min_version = plan.min_version,
+        .max_version = plan.max_version,
+        .tls12_suites = plan.suites,
+        .alpn = plan.alpn,
     };
     if (tls.num_hosts == 0)
         return err_set(err, ERR_INVALID, "listener %s: no certificate", tls.name);
     config->tls = net_tls_server_new(&tls, err);
     return config->tls != NULL ? 0 : err_wrap(err, "listener %s", tls.name);
+}
+
+/* ---- clients ---- */
+
+static int make_trust(struct px_listener_config *config, struct err *err)
+{
+    const struct cfg_client *client = config->listener->client;
+
+    if (client == NULL || (!client->has_trusted_hops && client->num_trusted_proxies == 0))
+        return 0;
+    config->trust = client->has_trusted_hops ? px_trust_new_hops(client->trusted_hops)
+                                             : px_trust_new(client->trusted_proxies, client->num_trusted_proxies, err);
+    return config->trust != NULL ? 0 : err_wrap(err, "listener %.*s", (int)config->listener->name.len, config->listener->name.base);
+}
+
+static void set_timeouts(struct ht_limits *limits, const struct cfg_client *client)
+{
+    if (client->has_handshake_timeout)
+        limits->handshake_timeout_ms = client->handshake_timeout_ms;
+    if (client->has_head_timeout)
+        limits->head_timeout_ms = client->head_timeout_ms;
+    if (client->has_request_timeout)
+        limits->request_timeout_ms = client->request_timeout_ms;
+    if (client->has_idle_timeout)
+        limits->idle_timeout_ms = client->idle_timeout_ms;
+    if (client->has_stream_idle_timeout) /* one clock for all that may stand still */
+        limits->stream_idle_timeout_ms = limits->body_idle_timeout_ms = limits->write_idle_timeout_ms =
+            client->stream_idle_timeout_ms;
+}
+
+struct ht_limits px_config_client_limits(const struct px_listener_config *listener, const struct ht_limits *base)
+{
+    struct ht_limits limits = *base;
+    const struct cfg_client *client = listener->listener->client;
+
+    if (client == NULL)
+        return limits;
+    set_timeouts(&limits, client);
+    if (client->max_requests != 0)
+        limits.max_requests_per_conn = client->max_requests;
+    if (client->max_streams != 0)
+        limits.max_concurrent_streams = client->max_streams;
+    if (client->stream_window != 0)
+        limits.stream_window = client->stream_window;
+    if (client->connection_window != 0)
+        limits.conn_window = client->connection_window;
+    return limits;
 }
 
 static int make_listeners(struct px_config *config, struct err *err)
@@ -88,7 +181,8 @@ static int make_listeners(struct px_config *config, struct err *err)
         struct px_listener_config *listener = &config->listeners[i];
         listener->listener = &snapshot->listeners[i];
         listener->port_text = slice_of(arena_printf(config->arena, "%u", listener->listener->port));
-        if (resolve_address(listener, err) != 0 || make_tls(listener, config->arena, err) != 0)
+        if (resolve_address(listener, err) != 0 || make_trust(listener, err) != 0 ||
+            make_tls(listener, config->arena, err) != 0)
             return -1;
     }
     return 0;
@@ -224,8 +318,11 @@ static int make_clusters_tls(struct px_config *config, const struct px_config *b
 static void config_free(struct px_config *config)
 {
     dispose_rules(config);
-    for (uint32_t i = 0; config->listeners != NULL && i < config->snapshot->num_listeners; i++)
+    for (uint32_t i = 0; config->listeners != NULL && i < config->snapshot->num_listeners; i++) {
         net_tls_server_unref(config->listeners[i].tls);
+        px_trust_free(config->listeners[i].trust);
+        px_limits_unref(config->listeners[i].counts);
+    }
     for (uint32_t i = 0; config->cluster_tls != NULL && i < config->snapshot->num_clusters; i++)
         net_tls_client_unref(config->cluster_tls[i]);
     for (uint32_t i = 0; config->limits != NULL && i < config->snapshot->num_clusters; i++)

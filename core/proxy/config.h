@@ -6,6 +6,7 @@
 #ifndef SELVEDGE_PROXY_CONFIG_H
 #define SELVEDGE_PROXY_CONFIG_H
 
+#include "core/http/http.h"
 #include "core/model/snapshot.h"
 #include "core/net/io.h"
 #include "core/net/tls_context.h"
@@ -20,6 +21,8 @@ struct px_listener_config {
     struct slice port_text;
     bool is_any;                         /* every address, IPv6 and IPv4 */
     struct net_tls_server *tls;          /* owned reference; NULL for HTTP */
+    struct px_trust *trust;              /* owned; NULL: the configuration's */
+    struct px_limits *counts;            /* owned reference, set by the dataplane before it publishes */
 };
 
 /* A rule or a backend with its filters. */
@@ -53,6 +56,15 @@ struct px_config *px_config_new(struct cfg_snapshot *snapshot, const struct px_c
 struct px_config *px_config_ref(struct px_config *config);
 /* The last one frees, which takes time in proportion to the snapshot: not on a worker. */
 void px_config_unref(struct px_config *config);
+
+/* Whose forwarded headers are believed at that listener. */
+static inline const struct px_trust *px_config_trust(const struct px_config *config, const struct px_listener_config *listener)
+{
+    return listener->trust != NULL ? listener->trust : config->trust;
+}
+
+/* What connections that begin now may do: the base, and what the listener's configuration says. */
+struct ht_limits px_config_client_limits(const struct px_listener_config *listener, const struct ht_limits *base);
 
 static inline const struct px_rule_config *px_config_rule(const struct px_config *config, const struct cfg_rule *rule)
 {

@@ -281,6 +281,7 @@ struct px_dataplane *px_dataplane_free(struct px_dataplane *dataplane)
     net_worker_turn(dataplane->main, 0); /* the views the workers gave back */
     px_dataplane_give_back(dataplane);
     px_limits_clear(&dataplane->limits_table);
+    px_limits_clear(&dataplane->counts_table);
     px_access_log_free(dataplane->log);
     metrics_free(dataplane->shards[dataplane->num_workers]);
     free(dataplane->shards);

@@ -154,6 +154,8 @@ static void set_limits(struct px_dataplane *dataplane, struct px_config *config)
     config->limits = arena_alloc(config->arena, (snapshot->num_clusters + 1) * sizeof(config->limits[0]));
     for (uint32_t i = 0; i < snapshot->num_clusters; i++)
         config->limits[i] = px_limits_of(&dataplane->limits_table, snapshot->clusters[i].name);
+    for (uint32_t i = 0; i < snapshot->num_listeners; i++)
+        config->listeners[i].counts = px_limits_of(&dataplane->counts_table, snapshot->listeners[i].name);
 }
 
 static void finish_first(struct px_dataplane *dataplane, bool is_applied)
@@ -205,7 +207,7 @@ static void reconcile_listeners(struct px_worker *worker, const struct px_config
 {
     LIST_FOR(listener, &worker->listeners, struct px_listener, link)
     if (listener->socket != NULL)
-        listener->config = find_listener_config(config, listener->name);
+        px_listener_use(listener, find_listener_config(config, listener->name));
     for (uint32_t i = 0; i < config->snapshot->num_listeners; i++)
         if (fds[i] >= 0)
             (void)px_listener_new(worker, &config->listeners[i], fds[i]);
@@ -314,6 +316,7 @@ static void publish(struct px_dataplane *dataplane, struct px_config *config)
     release_elsewhere(dataplane, dataplane->config);
     dataplane->config = config;
     px_limits_sweep(&dataplane->limits_table);
+    px_limits_sweep(&dataplane->counts_table);
 }
 
 void px_dataplane_on_reopen(struct timer *timer)

@@ -20,7 +20,7 @@ struct px_dataplane {
     struct px_access_log *log;
     struct metrics **shards;       /* array owned: the workers', then main's, which is owned */
     struct px_health *health;
-    struct px_limits_table limits_table;
+    struct px_limits_table limits_table, counts_table; /* of clusters, of listeners */
     struct list applies;           /* of struct apply (dataplane_apply.c); the first one is being applied */
     unsigned num_unanswered;
     struct px_config *config;      /* the last one sent; referenced */

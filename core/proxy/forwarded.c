@@ -66,11 +66,28 @@ static struct slice pop_last(struct slice *list)
     return trim(last);
 }
 
+/* The address that the outermost of so many proxies wrote down. A chain that is too short, or has no address there, was not
+ * written by them: then the client is who the connection comes from. */
+static struct slice client_by_hops(uint32_t hops, struct slice chain, struct slice peer)
+{
+    struct ip_addr addr;
+    struct slice element = {NULL, 0}, host;
+
+    for (uint32_t i = 0; i < hops; i++) {
+        if (chain.len == 0)
+            return peer;
+        element = pop_last(&chain);
+    }
+    return px_parse_forwarded_address(element, &addr, &host) ? host : peer;
+}
+
 struct slice px_forwarded_client(const struct px_trust *trust, struct slice chain, struct slice peer)
 {
     struct slice client = peer, host;
     struct ip_addr addr;
 
+    if (px_trust_hops(trust) != 0)
+        return client_by_hops(px_trust_hops(trust), chain, peer);
     while (chain.len != 0) {
         if (!px_parse_forwarded_address(pop_last(&chain), &addr, &host))
             return client; /* garbage: whoever handed it on is the last we know */
@@ -140,7 +157,8 @@ static struct slice real_client(const struct px_trust *trust, const struct px_ho
 
     if (!hop->is_trusted)
         return hop->address;
-    if (said[FOR].len == 0 && px_parse_forwarded_address(said[REAL_IP], &addr, &host))
+    bool may_be_direct = px_trust_hops(trust) != 0; /* then X-Real-IP could be the client's own word */
+    if (said[FOR].len == 0 && !may_be_direct && px_parse_forwarded_address(said[REAL_IP], &addr, &host))
         return host;
     return px_forwarded_client(trust, said[FOR], hop->address);
 }

@@ -3,7 +3,7 @@
  * X-Forwarded-For, -Proto, -Host, -Port, Forwarded and X-Real-IP are believed only when the connection comes from a
  * listed proxy; else they are dropped, together with their unofficial kin (X-Forwarded-*, X-Original-URL …), and written
  * anew. The client's address is found from the right: the first that no listed proxy vouches for is the client, however
- * many stand left of it.
+ * many stand left of it. Where a listener counts hops instead, every connection is a proxy's.
  * Threads: any; pure but for the pool. */
 #ifndef SELVEDGE_PROXY_FORWARDED_H
 #define SELVEDGE_PROXY_FORWARDED_H

@@ -1,7 +1,8 @@
-/* Circuit breakers of one cluster: how many connections, waiting requests and requests this node has open towards it.
+/* Circuit breakers of one cluster: how many connections, waiting requests and requests this node has open towards it. And
+ * of one listener: how many connections it has from clients.
  *
  * Threads: shared by all workers, relaxed atomics: a limit may be passed by as many as there are workers for a moment,
- * which no upstream can tell apart. Ownership: counted references; the dataplane's table keeps one per cluster name, so
+ * which no upstream can tell apart. Ownership: counted references; the dataplane's tables keep one per name, so
  * counts survive snapshots. */
 #ifndef SELVEDGE_PROXY_LIMITS_H
 #define SELVEDGE_PROXY_LIMITS_H
@@ -18,7 +19,7 @@ struct px_limits *px_limits_new(void);
 struct px_limits *px_limits_ref(struct px_limits *limits);
 void px_limits_unref(struct px_limits *limits);
 
-/* The limits of all clusters by name, kept while a configuration or a worker refers to them. One thread: the dataplane's. */
+/* The limits of all clusters, or of all listeners, by name; kept while a configuration or a worker refers to them. One thread: the dataplane's. */
 struct px_limits_table {
     struct hashmap by_name; /* name -> struct px_limits_entry */
 };

@@ -1,7 +1,7 @@
 /* Taking connections, refusing in time.
  *
- * Descriptors are never exhausted by clients: the number of connections is bounded below the process's limit, and idle
- * ones are let go before a new one is refused. */
+ * Descriptors are never exhausted by clients: the number of connections is bounded below the process's limit, and by a
+ * limit of the listener's own where it has one. When a new one is refused idle ones are let go, to make room. */
 #include "core/proxy/listener.h"
 
 #include "core/proxy/dataplane.h"
@@ -23,6 +23,27 @@ int px_listen(const struct px_listener_config *config, struct err *err)
     return net_listen_text(where, &options, err);
 }
 
+/* ---- limits ---- */
+
+static struct px_client_limits *limits_unref(struct px_client_limits *limits)
+{
+    if (limits != NULL && --limits->num_refs == 0)
+        free(limits);
+    return NULL;
+}
+
+void px_listener_use(struct px_listener *listener, const struct px_listener_config *config)
+{
+    struct ht_limits http = px_config_client_limits(config, px_dataplane_limits(listener->worker->dataplane));
+
+    listener->config = config;
+    if (listener->limits != NULL && memcmp(&listener->limits->http, &http, sizeof(http)) == 0)
+        return; /* the padding may differ: then it is made anew for nothing */
+    limits_unref(listener->limits);
+    listener->limits = xcalloc(1, sizeof(*listener->limits));
+    *listener->limits = (struct px_client_limits){http, 1};
+}
+
 /* ---- connections ---- */
 
 static void free_if_unused(struct px_listener *listener)
@@ -32,6 +53,8 @@ static void free_if_unused(struct px_listener *listener)
     list_remove(&listener->link);
     if (listener->view != NULL)
         px_view_end(listener->view);
+    limits_unref(listener->limits);
+    px_limits_unref(listener->counts);
     free((char *)listener->name.base);
     free(listener);
 }
@@ -44,7 +67,9 @@ static void on_conn_closed(struct ht_server_conn *http)
     --worker->num_conns;
     metric_move(worker->stats.conns, -1);
     metric_set(worker->stats.buffers, (int64_t)worker->net->mem_used);
+    px_limit_give(&conn->listener->counts->num_connections);
     px_dataplane_conn_closed(worker->dataplane);
+    limits_unref(conn->limits);
     --conn->listener->num_conns;
     free_if_unused(conn->listener);
     free(conn);
@@ -69,8 +94,10 @@ static void take(struct px_listener *listener, int fd)
     SSL_CTX *ctx = listener->config->tls != NULL ? net_tls_server_ctx(listener->config->tls) : NULL;
 
     conn->listener = listener;
-    conn->http = ht_server_accept(worker->net, fd, ctx, &px_request_handler, px_dataplane_limits(worker->dataplane), conn,
-                                  on_conn_closed, slice_make(NULL, 0));
+    conn->limits = listener->limits;
+    ++conn->limits->num_refs;
+    conn->http = ht_server_accept(worker->net, fd, ctx, &px_request_handler, &conn->limits->http, conn, on_conn_closed,
+                                  slice_make(NULL, 0));
     set_address(conn, &conn->http->io.remote);
     list_push(&worker->conns, &conn->http->link);
     ++worker->num_conns;
@@ -82,7 +109,8 @@ static void take(struct px_listener *listener, int fd)
 bool px_conn_is_trusted(struct px_conn *conn, const struct px_config *config)
 {
     if (conn->trust_serial != config->serial) {
-        conn->is_trusted = px_trust_has_sockaddr(config->trust, (const struct sockaddr *)&conn->http->io.remote);
+        const struct px_trust *trust = px_config_trust(config, conn->listener->config);
+        conn->is_trusted = px_trust_has_sockaddr(trust, (const struct sockaddr *)&conn->http->io.remote);
         conn->trust_serial = config->serial;
     }
     return conn->is_trusted;
@@ -90,8 +118,8 @@ bool px_conn_is_trusted(struct px_conn *conn, const struct px_config *config)
 
 /* ---- accepting ---- */
 
-/* Oldest first; only those without a request. */
-static void let_idle_go(struct px_worker *worker)
+/* Oldest first; only those without a request; of one listener, or (NULL) of all. */
+static void let_idle_go(struct px_worker *worker, const struct px_listener *listener)
 {
     unsigned num = 0;
 
@@ -99,18 +127,27 @@ static void let_idle_go(struct px_worker *worker)
     {
         if (http->num_active != 0 || http->is_draining)
             continue;
+        if (listener != NULL && ((struct px_conn *)http->owner)->listener != listener)
+            continue;
         ht_server_drain(http);
         if (++num == IDLE_BATCH)
             return;
     }
 }
 
-static bool refuse(struct px_worker *worker, int fd)
+static bool refuse(struct px_worker *worker, const struct px_listener *listener, int fd)
 {
     close(fd);
     metric_add(worker->stats.conns_refused, 1);
-    let_idle_go(worker);
+    let_idle_go(worker, listener);
     return false;
+}
+
+static unsigned max_conns(const struct px_listener *listener)
+{
+    const struct cfg_client *client = listener->config->listener->client;
+
+    return client != NULL && client->max_connections != 0 ? client->max_connections : UINT32_MAX;
 }
 
 static bool on_accept(struct net_listener *socket, int fd)
@@ -119,7 +156,11 @@ static bool on_accept(struct net_listener *socket, int fd)
     struct px_worker *worker = listener->worker;
 
     if (net_mem_level(worker->net) == NET_MEM_CRITICAL || !px_dataplane_conn_opened(worker->dataplane))
-        return refuse(worker, fd);
+        return refuse(worker, NULL, fd);
+    if (!px_limit_take(&listener->counts->num_connections, max_conns(listener))) {
+        px_dataplane_conn_closed(worker->dataplane);
+        return refuse(worker, listener, fd);
+    }
     take(listener, fd);
     return true;
 }
@@ -133,7 +174,8 @@ struct px_listener *px_listener_new(struct px_worker *worker, const struct px_li
 
     listener->worker = worker;
     listener->name = slice_make(xstrndup(name.base, name.len), name.len);
-    listener->config = config;
+    listener->counts = px_limits_ref(config->counts);
+    px_listener_use(listener, config);
     list_push(&worker->listeners, &listener->link);
     listener->socket = net_listener_new(worker->net, fd, on_accept, listener);
     return listener;

@@ -10,12 +10,20 @@
 #include "core/net/listen.h"
 #include "core/proxy/worker.h"
 
+/* What connections were told they may do; they keep to it when the listener's configuration changes. */
+struct px_client_limits {
+    struct ht_limits http;
+    unsigned num_refs; /* the listener, and connections: all of one worker */
+};
+
 struct px_listener {
     struct list link;
     struct px_worker *worker;
     struct slice name;                       /* owned: "ADDRESS:PORT" */
     const struct px_listener_config *config; /* of the current view, or of `view` once closed */
     struct px_view *view;                    /* held since it closed: what its last connections are served by */
+    struct px_client_limits *limits;         /* referenced: of connections that begin now */
+    struct px_limits *counts;                /* referenced: the listener's, of all workers */
     struct net_listener *socket;             /* NULL once closed */
     unsigned num_conns;                      /* a closed listener goes with its last connection */
 };
@@ -24,6 +32,7 @@ struct px_listener {
 struct px_conn {
     struct ht_server_conn *http;
     struct px_listener *listener;
+    struct px_client_limits *limits;  /* referenced */
     char address[46];                 /* the peer's, numeric, without port */
     uint8_t address_len;
     bool is_trusted;                  /* by the configuration of that serial */
@@ -34,6 +43,8 @@ struct px_conn {
 int px_listen(const struct px_listener_config *config, struct err *err);
 
 struct px_listener *px_listener_new(struct px_worker *worker, const struct px_listener_config *config, int fd);
+/* Its configuration as the current view has it. */
+void px_listener_use(struct px_listener *listener, const struct px_listener_config *config);
 struct px_listener *px_listener_find(struct px_worker *worker, struct slice name);
 /* Takes what waits in its queue, closes the socket, drains its connections. While the view that configures it is the
  * current one: they are served by it to their end. */

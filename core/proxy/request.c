@@ -135,7 +135,7 @@ static void rewrite_headers(struct px_request *req)
         .port = req->listener->port_text,
         .is_trusted = req->is_trusted,
     };
-    px_forwarded_apply(&x->pool, config->trust, &hop, &req->headers, &forwarded);
+    px_forwarded_apply(&x->pool, px_config_trust(config, req->listener), &hop, &req->headers, &forwarded);
     req->client = forwarded.client;
     px_trace_apply(&x->pool, &req->worker->rng, req->is_trusted || config->snapshot->settings.trust_request_id,
                    &req->headers, &req->trace);

@@ -286,7 +286,7 @@ static int compare_servers(const void *left, const void *right)
     return strcmp(a->server_name.base, b->server_name.base);
 }
 
-static int32_t min_version(const struct comp_listener *listener)
+int32_t comp_tls_min_version(const struct comp_listener *listener)
 {
     if (listener->spec->tls == NULL)
         return 0;
@@ -298,6 +298,7 @@ static void emit_bind(struct comp *comp, struct comp_bind *bind)
 {
     struct wire_listener out = {.listener = {.name = bind->name, .address = bind->address, .port = bind->port}};
     out.listener.protocol = bind->protocol == OBJ_PROTOCOL_HTTPS ? CFG_PROTOCOL_HTTPS : CFG_PROTOCOL_HTTP;
+    out.listener.client = comp_client(comp, bind);
     out.servers = arena_zalloc(comp->arena, bind->num * sizeof(*out.servers));
     qsort(bind->listeners, bind->num, sizeof(struct comp_listener *), compare_servers);
     for (uint32_t i = 0; i < bind->num; ++i) {
@@ -307,7 +308,7 @@ static void emit_bind(struct comp *comp, struct comp_bind *bind)
         struct wire_server *server = &out.servers[out.num_servers++];
         server->server.name = listener->server_name;
         server->server.hostname = listener->hostname;
-        server->server.tls_min_version = min_version(listener);
+        server->server.tls_min_version = comp_tls_min_version(listener);
         server->certificates = listener->certificates;
         server->num_certificates = listener->num_certificates;
     }

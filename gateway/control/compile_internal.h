@@ -1,5 +1,5 @@
 /* What the files of the compiler share. The order of work: classes, gateways with their listeners and certificates, then
- * routes (which attach to listeners and ask for clusters), then policies, then statuses. */
+ * routes (which attach to listeners and ask for clusters), then policies of ports, then statuses. */
 #ifndef SELVEDGE_CONTROL_COMPILE_INTERNAL_H
 #define SELVEDGE_CONTROL_COMPILE_INTERNAL_H
 
@@ -21,6 +21,23 @@ struct comp_bind {
     enum obj_listener_protocol protocol;
     struct comp_listener **listeners;
     uint32_t num, cap;
+    /* settled by comp_client_policies(), when there are any */
+    const struct comp_gateway *owner; /* the oldest one on it */
+    const struct comp_policy *policy; /* NULL: none */
+    const struct comp_policy *refused_policy; /* it would be, but it contradicts a listener */
+};
+
+/* A policy of any kind. */
+struct comp_policy {
+    struct ctl_object *object;
+    const struct obj_head *head; /* the kind's struct begins with it */
+    struct obj_policy_targets targets;
+};
+
+struct comp_policies {
+    enum kind_id kind;
+    struct comp_policy *at; /* oldest first */
+    uint32_t num;
 };
 
 /* A route at a listener, with the host names they have in common. */
@@ -64,19 +81,6 @@ struct comp_grant {
     const struct obj_reference_grant *spec;
 };
 
-/* A policy of any kind. */
-struct comp_policy {
-    struct ctl_object *object;
-    const struct obj_head *head; /* the kind's struct begins with it */
-    struct obj_policy_targets targets;
-};
-
-struct comp_policies {
-    enum kind_id kind;
-    struct comp_policy *at; /* oldest first */
-    uint32_t num;
-};
-
 struct comp_verdict {
     const char *reason, *text; /* NULL: good */
 };
@@ -110,7 +114,7 @@ struct comp {
     uint32_t num_binds, cap_binds;
     struct comp_grant *grants;
     uint32_t num_grants;
-    struct comp_policies traffic_policies, tls_policies;
+    struct comp_policies traffic_policies, client_policies, tls_policies;
     struct comp_tls *tls; /* [policy of tls_policies] */
     struct hashmap clusters;     /* names compiled already */
     struct hashmap certificates; /* "NS/NAME" -> verdict */
@@ -138,6 +142,12 @@ int comp_compare_age(const struct ctl_object *a, int64_t a_created, const struct
 void comp_gateways(struct comp *comp);
 void comp_emit_listeners(struct comp *comp);
 void comp_gateway_statuses(struct comp *comp); /* once routes are attached and the document is sealed */
+int32_t comp_tls_min_version(const struct comp_listener *listener); /* by its own option; 0: none */
+
+/* ---- compile_client.c ---- */
+void comp_client_policies(struct comp *comp); /* after the gateways: settles what each port has */
+struct cfg_client *comp_client(struct comp *comp, const struct comp_bind *bind); /* NULL: nothing is said */
+void comp_client_policy_statuses(struct comp *comp);
 
 /* A route and its parentRefs, as they are compiled. */
 struct comp_parent {

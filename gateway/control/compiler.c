@@ -168,6 +168,7 @@ struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_c
     comp_load_traffic_policies(&comp);
     comp_load_tls_policies(&comp);
     comp_gateways(&comp);
+    comp_client_policies(&comp);
     comp_routes(&comp);
     comp_emit_listeners(&comp);
     emit_settings(&comp);
@@ -176,6 +177,7 @@ struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_c
         comp_gateway_statuses(&comp);
         comp_traffic_policy_statuses(&comp);
         comp_tls_policy_statuses(&comp);
+        comp_client_policy_statuses(&comp);
         comp_backend_statuses(&comp);
     } else {
         err_wrap(err, "compile revision %llu", (unsigned long long)view->rev);

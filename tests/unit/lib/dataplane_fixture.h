@@ -246,13 +246,17 @@ static inline void add_resource(const char *kind, const char *name, const char *
     strbuf_clear(&text);
 }
 
+/* What the next listeners say of clients: {…}. */
+static const char *client_settings = "{}";
+
 static inline void add_listener(uint16_t at)
 {
     char name[32];
 
     snprintf(name, sizeof(name), "127.0.0.1:%u", at);
     add_resource("listener", name,
-                 "{\"address\":\"127.0.0.1\",\"port\":%u,\"servers\":[{\"name\":\"default/gw/%u\",\"hostname\":\"\"}]}", at, at);
+                 "{\"address\":\"127.0.0.1\",\"port\":%u,\"client\":%s,\"servers\":[{\"name\":\"default/gw/%u\",\"hostname\":\"\"}]}", at,
+                 client_settings, at);
 }
 
 static inline void add_cluster(const char *name, const char *more, uint16_t first, uint16_t second)
@@ -312,6 +316,7 @@ static inline int setup(void **state)
 {
     struct px_options options = {.num_workers = 2};
 
+    client_settings = "{}";
     dir = tempdir_new();
     atomic_store(&upstream.may_go, false);
     atomic_store(&upstream.num_held, 0);

@@ -44,6 +44,10 @@ const char *const kind_valid[KIND_COUNT] = {
                                  "BackendTrafficPolicy") ",\"spec\":{\"targetRefs\":["
                                                          "{\"group\":\"gateway.networking.k8s.io\",\"kind\":"
                                                          "\"HTTPRoute\",\"name\":\"r\"}]}}",
+    [KIND_CLIENT_POLICY] = KIND_HEAD("gateway.envoyproxy.io/v1alpha1",
+                                     "ClientTrafficPolicy") ",\"spec\":{\"targetRefs\":["
+                                                            "{\"group\":\"gateway.networking.k8s.io\",\"kind\":"
+                                                            "\"Gateway\",\"name\":\"g\"}]}}",
     [KIND_NODE] = KIND_HEAD("selvedge.dev/v1alpha1", "Node") "}",
     [KIND_MESH_CONFIG] = "{\"apiVersion\":\"selvedge.dev/"
                          "v1alpha1\",\"kind\":\"MeshConfig\",\"metadata\":{\"name\":\"default\"}}",

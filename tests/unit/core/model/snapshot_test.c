@@ -18,7 +18,9 @@ static const char endpoints_spec[] = "{\"endpoints\":[{\"host\":\"127.0.0.1\",\"
                                      "1\",\"port\":9081,\"weight\":3,\"ready\":false},"
                                      "{\"host\":\"unix:/run/a.sock\"}]}";
 static const char listener_spec[] =
-    "{\"address\":\"0.0.0.0\",\"port\":8443,\"protocol\":\"https\",\"servers\":["
+    "{\"address\":\"0.0.0.0\",\"port\":8443,\"protocol\":\"https\",\"client\":{\"idleTimeoutMs\":0,\"headTimeoutMs\":5000,"
+    "\"maxConnections\":7,\"streamWindow\":65535,\"tlsMaxVersion\":12,\"tlsSuites\":[\"A\",\"B\"],"
+    "\"alpn\":[\"http/1.1\",\"h2\"],\"trustedProxies\":[\"10.0.0.0/8\"]},\"servers\":["
     "{\"name\":\"default/edge/any\"},{\"name\":\"default/edge/wide\",\"hostname\":\"*.shop.example\"},"
     "{\"name\":\"default/edge/exact\",\"hostname\":\"a.shop.example\",\"certificates\":[\"default/"
     "shop\"],\"tlsMinVersion\":13}]}";
@@ -97,6 +99,15 @@ static void all_kinds_are_read_and_linked(void **state)
     assert_slice(listener->servers[0].certificates[0]->key_pem, "KEY");
     assert_slice(listener->servers[1].hostname, "*.shop.example");
     assert_slice(listener->servers[2].hostname, "");
+    const struct cfg_client *client = listener->client;
+    assert_true(client->has_idle_timeout && client->idle_timeout_ms == 0);
+    assert_true(client->has_head_timeout && client->head_timeout_ms == 5000);
+    assert_false(client->has_request_timeout || client->has_trusted_hops);
+    assert_int_equal(client->max_connections, 7);
+    assert_int_equal(client->tls_max_version, 12);
+    assert_int_equal(client->num_tls_suites, 2);
+    assert_int_equal(client->alpn[0], CFG_ALPN_HTTP11);
+    assert_slice(client->trusted_proxies[0], "10.0.0.0/8");
 
     const struct cfg_rule *rule = &s->routes[0].rules[0];
     assert_ptr_equal(rule->route, &s->routes[0]);
@@ -172,6 +183,11 @@ static void what_does_not_fit_is_refused_by_name(void **state)
          "listener 'l': no certificate 'x'"},
         {"listener", "l", "{\"port\":1,\"servers\":[{\"name\":\"s\"},{\"name\":\"s\"}]}",
          "listener 'l': two servers 's'"},
+        {"listener", "l", "{\"port\":1,\"servers\":[],\"client\":{\"alpn\":[\"h3\"]}}",
+         "listener 'l': client.alpn[0]: Unsupported value: \"h3\": supported values: \"h2\", \"http/1.1\""},
+        {"listener", "l",
+         "{\"port\":1,\"servers\":[],\"client\":{\"trustedHops\":1,\"trustedProxies\":[\"::1\"]}}",
+         "listener 'l': client.trustedHops: Invalid value: only one of trustedHops and trustedProxies may be given"},
         {"listener", "l", "{\"port\":65536,\"servers\":[]}",
          "listener 'l': port: Invalid value: 65536: must be between 1 and 65535"},
         {"route", "r",

@@ -132,6 +132,87 @@ static void who_was_let_in_before_the_listener_went_is_served(void **state)
     TURN_UNTIL(main_worker, is_drained);
 }
 
+/* ---- limits of a listener ---- */
+
+static void apply_client(const char *client)
+{
+    client_settings = client;
+    apply("");
+}
+
+static void base_and_listener_make_the_limits(void **state)
+{
+    struct cfg_client client = {.has_idle_timeout = true, .has_stream_idle_timeout = true, .stream_idle_timeout_ms = 7,
+                                .max_requests = 3, .max_streams = 4, .stream_window = 70000, .connection_window = 80000};
+    struct cfg_listener listener = {.client = &client};
+    struct px_listener_config config = {.listener = &listener};
+    struct ht_limits limits = px_config_client_limits(&config, &ht_limits_default);
+
+    assert_int_equal(limits.idle_timeout_ms, 0);
+    assert_int_equal(limits.stream_idle_timeout_ms, 7);
+    assert_int_equal(limits.body_idle_timeout_ms, 7);
+    assert_int_equal(limits.write_idle_timeout_ms, 7);
+    assert_int_equal(limits.head_timeout_ms, ht_limits_default.head_timeout_ms);
+    assert_int_equal(limits.max_requests_per_conn, 3);
+    assert_int_equal(limits.max_concurrent_streams, 4);
+    assert_int_equal(limits.stream_window, 70000);
+    assert_int_equal(limits.conn_window, 80000);
+    listener.client = NULL;
+    limits = px_config_client_limits(&config, &ht_limits_default);
+    assert_memory_equal(&limits, &ht_limits_default, sizeof(limits));
+}
+
+static void connections_keep_the_limits_they_began_with(void **state)
+{
+    static const char request[] = "GET /up HTTP/1.1\r\nHost: a\r\n\r\n";
+    char byte[4096];
+
+    apply("");
+    int old = connect_to(port);
+    assert_int_equal(write(old, request, sizeof(request) - 1), sizeof(request) - 1);
+    assert_true(read(old, byte, sizeof(byte)) > 0);
+    apply_client("{\"idleTimeoutMs\":50}");
+    int new = connect_to(port);
+    assert_int_equal(write(new, request, sizeof(request) - 1), sizeof(request) - 1);
+    assert_int_equal(status_of(read_all(new)), 200); /* to its end, which the new clock makes */
+    assert_int_equal(recv(old, byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(write(old, request, sizeof(request) - 1), sizeof(request) - 1);
+    assert_true(read(old, byte, sizeof(byte)) > 0);
+    close(old);
+}
+
+static void a_listener_takes_no_more_than_its_connections(void **state)
+{
+    static const char request[] = "GET /hold HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    int held[2];
+
+    apply_client("{\"maxConnections\":2}");
+    for (unsigned i = 0; i < 2; i++) {
+        held[i] = connect_to(port);
+        assert_int_equal(write(held[i], request, sizeof(request) - 1), sizeof(request) - 1);
+    }
+    TURN_UNTIL(main_worker, atomic_load(&upstream.num_held) == 2);
+    assert_string_equal(read_all(connect_to(port)), "");
+    apply_client("{\"maxConnections\":3}"); /* those that are there count on */
+    assert_status("/up", 200);
+    atomic_store(&upstream.may_go, true);
+    assert_int_equal(status_of(read_all(held[0])), 200);
+    assert_int_equal(status_of(read_all(held[1])), 200);
+    apply_client("{\"maxConnections\":1}");
+    TURN_UNTIL(main_worker, px_dataplane_num_conns(dataplane) == 0);
+    assert_status("/up", 200);
+}
+
+static void a_listener_has_its_own_trust(void **state)
+{
+    apply_client("{\"trustedProxies\":[\"127.0.0.0/8\"]}");
+    assert_has(ask("GET", "/up", "x-forwarded-for: 203.0.113.9\r\n"), "x-forwarded-for: 203.0.113.9, 127.0.0.1\r\n");
+    apply_client("{\"trustedHops\":1}");
+    assert_has(ask("GET", "/up", "x-forwarded-for: 203.0.113.9\r\n"), "x-forwarded-for: 203.0.113.9, 127.0.0.1\r\n");
+    apply_client("{\"trustedHops\":0}");
+    assert_has(ask("GET", "/up", "x-forwarded-for: 203.0.113.9\r\n"), "x-forwarded-for: 127.0.0.1\r\n");
+}
+
 /* ---- what is told ---- */
 
 static struct strbuf seen;
@@ -248,6 +329,10 @@ int main(void)
         TEST(draining_finishes_what_runs_and_takes_nothing_new),
         TEST(draining_cuts_what_does_not_end),
         TEST(who_was_let_in_before_the_listener_went_is_served),
+        TEST(base_and_listener_make_the_limits),
+        TEST(connections_keep_the_limits_they_began_with),
+        TEST(a_listener_takes_no_more_than_its_connections),
+        TEST(a_listener_has_its_own_trust),
         TEST(metrics_count_what_happened),
         TEST(failed_checks_take_an_endpoint_out),
         TEST(a_cluster_in_panic_uses_what_it_has),

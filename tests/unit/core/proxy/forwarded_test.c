@@ -1,5 +1,6 @@
 #include "core/proxy/forwarded.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -144,6 +145,34 @@ static void x_real_ip_counts_only_without_a_chain(void **state)
     assert_header("x-real-ip", "203.0.113.50");
 }
 
+static void counting_hops_believes_any_peer_and_counts_from_the_right(void **state)
+{
+    struct sockaddr_in anyone = {.sin_family = AF_INET, .sin_addr.s_addr = 0x07070707};
+
+    px_trust_free(trust);
+    trust = px_trust_new_hops(2);
+    assert_true(px_trust_has_sockaddr(trust, (const struct sockaddr *)&anyone));
+    assert_client("203.0.113.128, 203.0.113.10, 203.0.113.1", "10.0.0.1", "203.0.113.10");
+    assert_client("203.0.113.10, 203.0.113.1", "10.0.0.1", "203.0.113.10");
+    assert_client("[2001:db8::7]:80, 10.1.1.1", "10.0.0.1", "2001:db8::7");
+    assert_client("203.0.113.1", "10.0.0.1", "10.0.0.1"); /* too short: no proxy of ours wrote it */
+    assert_client("", "10.0.0.1", "10.0.0.1");
+    assert_client("evil, 203.0.113.1", "10.0.0.1", "10.0.0.1");
+    assert_client("203.0.113.9, ", "10.0.0.1", "203.0.113.9"); /* what the last one wrote does not matter */
+    given("x-real-ip", "203.0.113.50");
+    apply_from("192.0.2.1", true);
+    assert_memory_equal(forwarded.client.base, "192.0.2.1", 10);
+}
+
+static void no_hops_trust_nobody(void **state)
+{
+    struct sockaddr_in anyone = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001)};
+
+    px_trust_free(trust);
+    trust = px_trust_new_hops(0);
+    assert_false(px_trust_has_sockaddr(trust, (const struct sockaddr *)&anyone));
+}
+
 static void networks_must_be_networks(void **state)
 {
     static const char *const bad[] = {"", "10.0.0.0/33", "10.0.0", "fe80::/129", "example.com", "10.0.0.0/x"};
@@ -165,6 +194,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_walk_stops_at_the_first_address_nobody_vouches_for, setup, teardown),
         cmocka_unit_test_setup_teardown(the_walk_reads_every_spelling_and_stops_at_garbage, setup, teardown),
         cmocka_unit_test_setup_teardown(x_real_ip_counts_only_without_a_chain, setup, teardown),
+        cmocka_unit_test_setup_teardown(counting_hops_believes_any_peer_and_counts_from_the_right, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_hops_trust_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(networks_must_be_networks, setup, teardown),
     };
 
