@@ -17,6 +17,8 @@ struct server {
         head_ms /* when the last header block began */;
     uint64_t drain_ms; /* 0, or when the first GOAWAY was queued */
     int32_t peer_reset_id; /* RST_STREAM being handled */
+    int32_t last_id; /* of the streams opened */
+    int32_t skipped_from, skipped_to; /* ids last left out: from, up to but without */
     unsigned has_settings : 1, expects_continuation : 1, is_goaway_final : 1,
         is_closing : 1 /* a last GOAWAY is queued */, is_io_closed : 1;
 };

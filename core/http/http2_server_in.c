@@ -262,12 +262,29 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     }
 }
 
+/* RFC 9113 5.1.1: who opens a stream closes the ones left out below it. nghttp2 takes a head that comes for one of those
+ * for the trailers of a stream gone by, and passes over it. */
+static void check_id(struct server *server, int32_t id)
+{
+    if (id > server->last_id) {
+        if (id > server->last_id + 2) {
+            server->skipped_from = server->last_id + 1;
+            server->skipped_to = id;
+        }
+        server->last_id = id;
+    } else if (UNLIKELY(id >= server->skipped_from && id < server->skipped_to)) {
+        (void)nghttp2_session_terminate_session(server->h2.session, NGHTTP2_PROTOCOL_ERROR); /* memory only: would abort */
+    }
+}
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user_data)
 {
     struct server *server = ht2s_of_h2(user_data);
 
-    if (hd->type == NGHTTP2_HEADERS)
+    if (hd->type == NGHTTP2_HEADERS) {
         server->head_ms = ht2s_now_ms(server);
+        check_id(server, hd->stream_id);
+    }
     server->expects_continuation = (hd->type == NGHTTP2_HEADERS || hd->type == NGHTTP2_CONTINUATION) &&
                                    (hd->flags & NGHTTP2_FLAG_END_HEADERS) == 0;
     return UNLIKELY(ht_h2_glitch_frame(&server->h2, hd)) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
