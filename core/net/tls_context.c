@@ -325,6 +325,7 @@ static SSL_CTX *new_server_ctx(const struct net_tls_server_config *config)
 {
     SSL_CTX *ctx = new_ctx(TLS_server_method(), config->min_version);
 
+    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     if (SSL_CTX_set_max_proto_version(ctx, config->max_version) != 1)
         abort(); /* a number that is no version: the caller's mistake */
     if (config->tls12_suites != NULL)

@@ -1,7 +1,7 @@
 /* SSL_CTXs: built off the loop from PEM, immutable, shared by reference, safe defaults.
  *
- * Server defaults: TLS 1.2 and 1.3, ECDHE AEAD suites only, server preference off for equal AES/ChaCha choice by the
- * client, no compression, no renegotiation, no early data, tickets confined per listener (keys and session id context
+ * Server defaults: TLS 1.2 and 1.3, ECDHE AEAD suites only in our order, but ChaCha20 first for a client that
+ * puts it first (it has no AES instructions), no compression, no renegotiation, no early data, tickets confined per listener (keys and session id context
  * derive from the listener's name and a per-process secret), per trust bundle and per suites; ALPN as configured.
  * Client defaults: the peer is always verified, and its name is pinned on the SSL_CTX itself (X509_VERIFY_PARAM) or its
  * SPIFFE ID by exact URI SAN; never left to the socket layer (h2o.md 2.2 #1).

@@ -343,6 +343,31 @@ static void suites_can_be_narrowed_never_widened(void **state)
     }
 }
 
+static void our_order_of_suites_counts_but_for_chacha(void **state)
+{
+    static const struct {
+        const char *offered, *chosen;
+    } cases[] = {
+        {"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"},
+        {"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES256-GCM-SHA384"},
+        {"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"},
+    };
+    struct net_tls_server *server = new_server((struct net_tls_server_config){.max_version = TLS1_2_VERSION});
+    struct net_tls_client *client = new_client((struct net_tls_client_config){.hostname = "a.example"});
+    struct meeting m;
+
+    SSL_CTX_set_max_proto_version(net_tls_client_ctx(client), TLS1_2_VERSION); /* else suites of 1.3 are first */
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        SSL_CTX_set_cipher_list(net_tls_client_ctx(client), cases[i].offered);
+        meet(&m, server, client, "a.example");
+        assert_true(is_up(&m));
+        assert_string_equal(SSL_get_cipher(m.client.io.ssl), cases[i].chosen);
+        part(&m);
+    }
+    net_tls_server_unref(server);
+    net_tls_client_unref(client);
+}
+
 static void versions_that_cannot_meet_are_refused(void **state)
 {
     struct net_tls_pair pair = pair_of(&ec_a);
@@ -746,6 +771,7 @@ int main(void)
         cmocka_unit_test(the_newest_version_can_be_bounded),
         cmocka_unit_test(suites_can_be_narrowed_never_widened),
         cmocka_unit_test(versions_that_cannot_meet_are_refused),
+        cmocka_unit_test(our_order_of_suites_counts_but_for_chacha),
         cmocka_unit_test(sessions_stay_with_their_host_listener_and_trust),
         cmocka_unit_test(the_servers_name_and_chain_are_verified_in_every_version),
         cmocka_unit_test(one_of_the_alternative_names_suffices_and_nothing_else),
