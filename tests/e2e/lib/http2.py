@@ -71,6 +71,7 @@ class Http2:
         self.heads, self.bodies, self.ended, self.resets = {}, {}, set(), {}
         self.goaway = None        # (last stream, code)
         self.pongs, self.num_acks = [], 0
+        self.settings = {}        # the server's, by number
         self.send(PREFACE + (first if first is not None else settings()))
 
     def __enter__(self):
@@ -139,6 +140,8 @@ class Http2:
             self.pongs.append(payload)
         elif kind == SETTINGS and flags & ACK:
             self.num_acks += 1
+        elif kind == SETTINGS:
+            self.settings.update(struct.unpack_from(">HI", payload, at) for at in range(0, len(payload), 6))
         if kind in (HEADERS, DATA) and flags & END_STREAM:
             self.ended.add(stream)
 

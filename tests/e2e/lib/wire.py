@@ -236,7 +236,7 @@ class GoodClient:
 
     def __init__(self, port, target="/good"):
         self.port, self.target = port, target
-        self.num, self.faults, self.slowest = 0, [], 0.0
+        self.num, self.faults, self.slowest, self.times = 0, [], 0.0, []
         self.is_stopped = threading.Event()
         self.has_asked = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -258,7 +258,8 @@ class GoodClient:
                 started = time.monotonic()
                 client.send(request)
                 answer = client.answer()
-                self.slowest = max(self.slowest, time.monotonic() - started)
+                self.times.append(time.monotonic() - started)
+                self.slowest = max(self.slowest, self.times[-1])
                 if answer is None or answer.status != 200:
                     self.faults.append(answer.status if answer else "closed")
                     break
