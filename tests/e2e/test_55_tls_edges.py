@@ -1,4 +1,5 @@
 """TLS at the edge: what is too old is refused, sessions stay where they were made, certificates change under load."""
+import base64
 import socket
 import ssl
 import subprocess
@@ -40,7 +41,7 @@ def edge(pairs, shared_proxy, module_stopping):
     module_stopping.append(upstream)
     second = free_port()
     proxy, port = shared_proxy(upstream.port, change=hosts(None, second, pairs), certificate=pairs["a.test"])
-    proxy.port, proxy.second, proxy.upstream_port = port, second, upstream.port
+    proxy.port, proxy.second, proxy.upstream_port, proxy.upstream = port, second, upstream.port, upstream
     return proxy
 
 
@@ -75,6 +76,22 @@ def test_sessions_stay_where_they_were_made(version, edge, pairs):
             pass  # refused: as good
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_where_certificates_are_asked_for_no_session_is_kept(version, gateway):
+    """CVE-2022-21654: each connection proves itself against the trust bundle of now, whatever it was at the last one's time."""
+    made = ssl.create_default_context()
+    made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    made.minimum_version = made.maximum_version = version
+    session = None
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", gateway.api_port), timeout=30) as plain:
+            with made.wrap_socket(plain, session=session) as sock:
+                sock.sendall(b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n")
+                assert sock.recv(65536).startswith(b"HTTP/1.1 ")
+                assert not sock.session_reused
+                session = sock.session
+
+
 @pytest.mark.parametrize("option", ["-tls1_1", "-tls1", "-ssl3"])
 def test_old_versions_are_refused(option, edge):
     result = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{edge.port}", "-servername", "a.test", option,
@@ -98,6 +115,48 @@ def test_renegotiation_is_refused(edge):
         out, _ = client.communicate(b"R\nGET / HTTP/1.1\r\nhost: a.test\r\n\r\n", timeout=30)
     assert b"no renegotiation" in out or b"unexpected message" in out or b"HTTP/1.1" not in out
     assert get(edge.port, "/alive", host=b"a.test", tls=context_of(edge), name="a.test").status == 200
+
+
+def forge_early_data(session, allowed=16384):
+    """The session (PEM) as a server would have given it that takes early data: max_early_data, context tag 15 of
+    SSL_SESSION, behind ticket_age_add, context tag 14."""
+    der = base64.b64decode("".join(session.split("-----")[2].split()))
+    assert der[:2] == b"\x30\x82" and b"\xaf\x04\x02\x02" not in der
+    at = der.rindex(b"\xae")
+    at += 2 + der[at + 1]
+    assert der[at] == 0xb3, "what follows: the flags"
+    body = der[4:at] + b"\xaf\x04\x02\x02" + allowed.to_bytes(2, "big") + der[at:][:len(der) - at]
+    made = base64.encodebytes(b"\x30\x82" + len(body).to_bytes(2, "big") + body).decode()
+    return f"-----BEGIN SSL SESSION PARAMETERS-----\n{made}-----END SSL SESSION PARAMETERS-----\n"
+
+
+def test_early_data_is_not_served(edge, tmp_path):
+    """No ticket allows any; a client that sends it all the same is served what comes behind the handshake only."""
+    base = ["openssl", "s_client", "-connect", f"127.0.0.1:{edge.port}", "-servername", "a.test", "-tls1_3"]
+    session, early = tmp_path / "session", tmp_path / "early"
+
+    def talk(*options):
+        """A request by the client's input, and what it said about it; until the gateway closes."""
+        done = subprocess.run([*base, "-ign_eof", *options], capture_output=True, timeout=30,
+                              input=b"GET /behind HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n")
+        assert b"HTTP/1.1 200" in done.stdout, done.stdout + done.stderr
+        return done.stdout
+
+    assert b"Max Early Data: 0" in talk("-sess_out", session)
+    forged = tmp_path / "forged"
+    forged.write_text(forge_early_data(session.read_text()))
+    early.write_bytes(b"GET /early HTTP/1.1\r\nhost: a.test\r\n\r\n")
+    said = talk("-sess_in", forged, "-early_data", early)
+    assert b"Early data was rejected" in said
+    targets = edge.upstream.targets()
+    assert "/behind" in targets and "/early" not in targets
+
+
+@pytest.mark.parametrize("options", [["-tls1_2", "-comp"], ["-tls1_3", "-comp"]])
+def test_nothing_is_compressed(options, edge):
+    result = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{edge.port}", "-servername", "a.test", *options],
+                            input=b"", capture_output=True, timeout=30)
+    assert b"Compression: NONE" in result.stdout and b"Expansion: NONE" in result.stdout
 
 
 def context_of(_edge):

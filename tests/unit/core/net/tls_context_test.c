@@ -429,6 +429,9 @@ static void sessions_stay_with_their_host_listener_and_trust(void **state)
     struct net_tls_server *other = new_server((struct net_tls_server_config){.name = "other listener"});
     struct net_tls_server *asking = new_server((struct net_tls_server_config){
         .client_ca_pem = slice_of(ca.cert_pem), .client_cert_optional = true});
+    struct net_tls_server *changed = new_server((struct net_tls_server_config){
+        .client_ca_pem = slice_of(other_ca.cert_pem), .client_cert_optional = true});
+    struct net_tls_server *narrow = new_server((struct net_tls_server_config){.tls12_suites = "ECDHE-ECDSA-AES256-GCM-SHA384"});
     int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 
     for (int i = 0; i < 2; i++) {
@@ -439,11 +442,15 @@ static void sessions_stay_with_their_host_listener_and_trust(void **state)
         assert_false(resumes(versions[i], server, "a.example", asking, "a.example"));
         assert_false(resumes(versions[i], asking, "a.example", asking, "a.example"));
         assert_false(resumes(versions[i], asking, "a.example", server, "a.example"));
+        assert_false(resumes(versions[i], asking, "a.example", changed, "a.example"));
+        assert_false(resumes(versions[i], server, "a.example", narrow, "a.example"));
     }
     net_tls_server_unref(server);
     net_tls_server_unref(reloaded);
     net_tls_server_unref(other);
     net_tls_server_unref(asking);
+    net_tls_server_unref(changed);
+    net_tls_server_unref(narrow);
 }
 
 /* ---- the client's checks ---- */
