@@ -35,6 +35,11 @@ enum {
     MAX_PEM = 256 * 1024,
 };
 
+/* The files of our identity, read for each connection, so that a renewed certificate is used from the next one on. */
+struct identity {
+    struct strbuf cert, key;
+};
+
 struct net_config_stream {
     struct net_config_stream_config config; /* texts owned */
     pthread_t thread;
@@ -51,6 +56,9 @@ struct net_config_stream {
     uint64_t stored_ms;           /* when the cache was written; 0: never */
     bool is_dirty;                /* the cache is behind doc */
 
+    struct net_http_session *session; /* the connection: NULL between streams */
+    struct identity identity;         /* that it was opened with */
+    bool is_reporting;                /* a report is on its way: the next one waits for it */
     struct sse sse;
     uint64_t started_ms, last_bytes_ms, last_report_ms, reconnect_ms;
     bool is_connected, must_end;
@@ -225,11 +233,6 @@ static void apply_cache(struct net_config_stream *stream)
 
 /* ---------- calls ---------- */
 
-/* The files of our identity, read for each call, so that a renewed certificate is used from the next one on. */
-struct identity {
-    struct strbuf cert, key;
-};
-
 static void identity_clear(struct identity *identity)
 {
     if (identity->key.base != NULL)
@@ -238,19 +241,26 @@ static void identity_clear(struct identity *identity)
     strbuf_clear(&identity->key);
 }
 
-static int prepare(const struct net_config_stream *stream, struct net_http_request *request, struct identity *identity, struct err *err)
+static int read_identity(const struct net_config_stream *stream, struct identity *identity, struct err *err)
+{
+    const struct net_config_stream_config *config = &stream->config;
+    if (config->unix_path != NULL)
+        return 0;
+    if (file_read(config->cert_file, MAX_PEM, &identity->cert, err) != 0)
+        return -1;
+    return file_read(config->key_file, MAX_PEM, &identity->key, err);
+}
+
+/* The same for the stream and the reports beside it: only then are they one connection. */
+static void set_server(const struct net_config_stream *stream, struct net_http_request *request)
 {
     const struct net_config_stream_config *config = &stream->config;
     request->unix_path = config->unix_path;
-    request->connect_timeout_ms = CONNECT_TIMEOUT_MS;
     if (config->unix_path != NULL)
-        return 0;
+        return;
     request->ca_file = config->ca_file;
-    if (file_read(config->cert_file, MAX_PEM, &identity->cert, err) != 0 || file_read(config->key_file, MAX_PEM, &identity->key, err) != 0)
-        return -1;
-    request->cert_pem = strbuf_slice(&identity->cert);
-    request->key_pem = strbuf_slice(&identity->key);
-    return 0;
+    request->cert_pem = strbuf_slice(&stream->identity.cert);
+    request->key_pem = strbuf_slice(&stream->identity.key);
 }
 
 static char *url_of(const struct net_config_stream *stream, const char *what)
@@ -270,26 +280,34 @@ static void write_report(struct net_config_stream *stream, struct strbuf *out)
                 stream->config.version, stream->is_stale ? "true" : "false", stream->findings != NULL ? stream->findings : "[]");
 }
 
-static void ignore_answer(void *data, const struct net_http_response *response, const struct err *err)
+static void report(struct net_config_stream *stream);
+
+static void on_report_done(void *data, const struct net_http_response *response, const struct err *err)
 {
-    /* the next report, 10 s from now, says the same */
+    struct net_config_stream *stream = data;
+    stream->is_reporting = false;
+    /* What became of it does not matter: the next report, 10 s from now, says the same. */
+    if (response != NULL && atomic_load(&stream->wants_report))
+        report(stream);
 }
 
+/* Beside the stream, on its connection: a thousand nodes that report a change at once are no thousand handshakes. */
 static void report(struct net_config_stream *stream)
 {
     static const char *const headers[] = {"content-type: application/json", NULL};
+    atomic_store(&stream->wants_report, stream->is_reporting);
+    if (stream->is_reporting)
+        return;
     struct strbuf body = STRBUF_INIT;
-    struct identity identity = {STRBUF_INIT, STRBUF_INIT};
-    struct net_http_request request = {.method = "POST", .headers = headers, .timeout_ms = POST_TIMEOUT_MS};
+    struct net_http_request request = {.method = "POST", .headers = headers, .connect_timeout_ms = CONNECT_TIMEOUT_MS, .timeout_ms = POST_TIMEOUT_MS};
     _cleanup_(freep) char *url = url_of(stream, "status");
-    atomic_store(&stream->wants_report, false);
+    stream->is_reporting = true;
     stream->last_report_ms = clock_mono_ms();
     write_report(stream, &body);
     request.url = url;
     request.body = strbuf_slice(&body);
-    if (prepare(stream, &request, &identity, NULL) == 0)
-        (void)net_http_call_wait(&request, NULL, NULL, ignore_answer, stream, NULL); /* see ignore_answer() */
-    identity_clear(&identity);
+    set_server(stream, &request);
+    net_http_session_send(stream->session, &request, on_report_done, stream);
     strbuf_clear(&body);
 }
 
@@ -366,7 +384,9 @@ static int on_event(void *ctx, struct slice event, struct slice id, struct slice
         return 0; /* newer than we are */
     if (status == 0) {
         stream->is_stale = false;
-        report(stream);
+        /* A bookmark changed nothing: told of with the next report, unless it is all there is to say hello with. */
+        if (!slice_is(event, "bookmark") || stream->last_report_ms < stream->started_ms)
+            report(stream);
         store_if_due(stream);
     }
     return status;
@@ -428,24 +448,25 @@ static void hold_stream(struct net_config_stream *stream, unsigned connect_ms)
 {
     static const char *const headers[] = {"accept: text/event-stream", NULL};
     struct err err = ERR_INIT;
-    struct identity identity = {STRBUF_INIT, STRBUF_INIT};
-    struct net_http_request request = {.headers = headers};
+    struct net_http_request request = {.headers = headers, .connect_timeout_ms = connect_ms};
     _cleanup_(freep) char *url = stream_url(stream);
     sse_init(&stream->sse, MAX_EVENT, on_event, stream);
     stream->started_ms = stream->last_bytes_ms = clock_mono_ms();
     stream->reconnect_ms = 0;
     stream->is_connected = stream->must_end = false;
     stream->why[0] = '\0';
-    int status = prepare(stream, &request, &identity, &err);
+    stream->session = net_http_session_new();
+    int status = read_identity(stream, &stream->identity, &err);
     request.url = url;
-    request.connect_timeout_ms = connect_ms;
+    set_server(stream, &request);
     if (status == 0)
-        status = net_http_call_wait(&request, on_bytes, go_on, on_stream_end, stream, &err);
+        status = net_http_session_wait(stream->session, &request, on_bytes, go_on, on_stream_end, stream, &err);
     if (status != 0 && stream->why[0] == '\0')
         snprintf(stream->why, sizeof(stream->why), "%s", err.text);
+    stream->session = net_http_session_free(stream->session);
     if (stream->config.on_connected != NULL && !atomic_load(&stream->is_stopping))
         stream->config.on_connected(stream->config.data, false, stream->why);
-    identity_clear(&identity);
+    identity_clear(&stream->identity);
     sse_clear(&stream->sse);
 }
 

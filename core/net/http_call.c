@@ -1,15 +1,12 @@
-/* libcurl's multi interface in one thread, and its easy interface for those who may block; one transfer struct for both.
+/* Setting up a libcurl transfer, and a thread that runs those of workers. Those who may block: http_session.c.
  *
  * start -> queue -> the thread adds the transfer -> pieces and the end come as messages to the worker. A piece counts
  * as in flight until the worker has seen it; above a limit the transfer is paused, so that a slow worker holds the
  * server back instead of collecting. The end is always the last message of a call, and always comes, also when the call
  * was cancelled or the thread ends: it frees the call. */
-#include "core/net/http_call.h"
-
-#include "core/base/strbuf.h"
+#include "core/net/http_private.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,29 +24,15 @@ enum {
     POLL_MS = 1000,
 };
 
-/* ---- a transfer: what both ways share ---- */
+/* ---- a transfer ---- */
 
-struct transfer {
-    CURL *easy;
-    struct curl_slist *headers;
-    struct strbuf head, body;
-    size_t max_body;
-    bool is_stream;
-    enum err_code refusal_code; /* with `refusal` */
-    const char *refusal;        /* why we ended it ourselves; NULL */
-    char name[200];      /* "GET https://host/path": without query and credentials */
-    char why[CURL_ERROR_SIZE];
-    /* A piece of the stream; returns CURL_WRITEFUNC_PAUSE for "later". */
-    size_t (*on_piece)(struct transfer *transfer, const char *bytes, size_t len);
-};
-
-static void refuse(struct transfer *transfer, enum err_code code, const char *why)
+void http_transfer_refuse(struct http_transfer *transfer, enum err_code code, const char *why)
 {
     transfer->refusal_code = code;
     transfer->refusal = why;
 }
 
-static bool is_success(struct transfer *transfer)
+static bool is_success(struct http_transfer *transfer)
 {
     long status = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -58,13 +41,13 @@ static bool is_success(struct transfer *transfer)
 
 static size_t on_body(char *bytes, size_t size, size_t num, void *data)
 {
-    struct transfer *transfer = data;
+    struct http_transfer *transfer = data;
     size_t len = size * num;
 
     if (transfer->is_stream && is_success(transfer))
         return transfer->on_piece(transfer, bytes, len);
     if (transfer->body.len + len > transfer->max_body) {
-        refuse(transfer, ERR_TOO_LARGE, "the answer is too large");
+        http_transfer_refuse(transfer, ERR_TOO_LARGE, "the answer is too large");
         return 0; /* ends the transfer */
     }
     strbuf_add(&transfer->body, bytes, len);
@@ -74,13 +57,13 @@ static size_t on_body(char *bytes, size_t size, size_t num, void *data)
 /* Interim answers have heads too: the last one counts. */
 static size_t on_head(char *bytes, size_t size, size_t num, void *data)
 {
-    struct transfer *transfer = data;
+    struct http_transfer *transfer = data;
     size_t len = size * num;
 
     if (len >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
         strbuf_reset(&transfer->head);
     if (transfer->head.len + len > MAX_HEAD) {
-        refuse(transfer, ERR_TOO_LARGE, "the head of the answer is too large");
+        http_transfer_refuse(transfer, ERR_TOO_LARGE, "the head of the answer is too large");
         return 0;
     }
     strbuf_add(&transfer->head, bytes, len);
@@ -88,7 +71,7 @@ static size_t on_head(char *bytes, size_t size, size_t num, void *data)
 }
 
 /* "GET https://host/path" for messages: a query or credentials may be secrets. */
-static void set_name(struct transfer *transfer, const struct net_http_request *request, const char *method)
+static void set_name(struct http_transfer *transfer, const struct net_http_request *request, const char *method)
 {
     const char *authority = strstr(request->url, "://");
     size_t scheme_len = authority != NULL ? (size_t)(authority + 3 - request->url) : 0;
@@ -148,10 +131,10 @@ static bool is_public(const struct sockaddr *addr)
 /* The address as resolved: no later answer of a name server can put another in its place. */
 static curl_socket_t open_public_socket(void *data, curlsocktype purpose, struct curl_sockaddr *addr)
 {
-    struct transfer *transfer = data;
+    struct http_transfer *transfer = data;
 
     if (!is_public(&addr->addr)) {
-        refuse(transfer, ERR_FORBIDDEN, "the address is not a public one");
+        http_transfer_refuse(transfer, ERR_FORBIDDEN, "the address is not a public one");
         return CURL_SOCKET_BAD;
     }
     return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
@@ -171,7 +154,7 @@ static void set_blob(CURL *easy, CURLoption option, struct slice bytes)
     curl_easy_setopt(easy, option, &blob);
 }
 
-static void set_tls(struct transfer *transfer, const struct net_http_request *request)
+static void set_tls(struct http_transfer *transfer, const struct net_http_request *request)
 {
     CURL *easy = transfer->easy;
 
@@ -192,7 +175,7 @@ static void set_tls(struct transfer *transfer, const struct net_http_request *re
     }
 }
 
-static void set_method(struct transfer *transfer, const struct net_http_request *request, const char *method)
+static void set_method(struct http_transfer *transfer, const struct net_http_request *request, const char *method)
 {
     CURL *easy = transfer->easy;
 
@@ -211,7 +194,7 @@ static void set_method(struct transfer *transfer, const struct net_http_request 
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
 }
 
-static void set_limits(struct transfer *transfer, const struct net_http_request *request)
+static void set_limits(struct http_transfer *transfer, const struct net_http_request *request)
 {
     CURL *easy = transfer->easy;
     unsigned timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : transfer->is_stream ? 0 : DEFAULT_TIMEOUT_MS;
@@ -226,7 +209,7 @@ static void set_limits(struct transfer *transfer, const struct net_http_request 
     }
 }
 
-static void transfer_init(struct transfer *transfer, const struct net_http_request *request)
+void http_transfer_init(struct http_transfer *transfer, const struct net_http_request *request)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     const char *method = request->method != NULL ? request->method : request->body.base != NULL ? "POST" : "GET";
@@ -260,7 +243,7 @@ static void transfer_init(struct transfer *transfer, const struct net_http_reque
     set_limits(transfer, request);
 }
 
-static void transfer_clear(struct transfer *transfer)
+void http_transfer_clear(struct http_transfer *transfer)
 {
     curl_easy_cleanup(transfer->easy);
     curl_slist_free_all(transfer->headers);
@@ -282,7 +265,7 @@ static enum err_code code_of(CURLcode code)
 }
 
 /* 0 and the response, or -1: what became of the transfer. */
-static int transfer_result(struct transfer *transfer, CURLcode code, struct net_http_response *ret, struct err *err)
+int http_transfer_result(struct http_transfer *transfer, CURLcode code, struct net_http_response *ret, struct err *err)
 {
     long status = 0;
 
@@ -323,7 +306,7 @@ struct slice net_http_header(const struct net_http_response *response, const cha
 /* ---- the thread's calls ---- */
 
 struct net_http_call {
-    struct transfer transfer;
+    struct http_transfer transfer;
     struct net_message end_message;
     struct list link; /* queue, then the thread's list of those that run */
     struct net_worker *worker; /* borrowed */
@@ -378,7 +361,7 @@ static void on_piece_message(struct net_message *message, struct net_worker *wor
     free(piece);
 }
 
-static size_t send_piece(struct transfer *transfer, const char *bytes, size_t len)
+static size_t send_piece(struct http_transfer *transfer, const char *bytes, size_t len)
 {
     struct net_http_call *call = CONTAINER_OF(transfer, struct net_http_call, transfer);
     struct piece *piece;
@@ -401,7 +384,7 @@ static void on_end_message(struct net_message *message, struct net_worker *worke
 
     if (!call->is_cancelled)
         call->on_done(call->data, call->ret == 0 ? &call->response : NULL, &call->err);
-    transfer_clear(&call->transfer);
+    http_transfer_clear(&call->transfer);
     free(call);
 }
 
@@ -425,7 +408,7 @@ static void on_transfer_done(CURL *easy, CURLcode code)
 
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call);
     curl_multi_remove_handle(shared.multi, easy);
-    call->ret = transfer_result(&call->transfer, code, &call->response, &call->err);
+    call->ret = http_transfer_result(&call->transfer, code, &call->response, &call->err);
     report(call);
 }
 
@@ -506,7 +489,7 @@ struct net_http_call *net_http_call_start(struct net_worker *worker, const struc
     call->transfer.is_stream = on_chunk != NULL;
     call->transfer.on_piece = send_piece;
     list_init(&call->link);
-    transfer_init(&call->transfer, request);
+    http_transfer_init(&call->transfer, request);
     curl_easy_setopt(call->transfer.easy, CURLOPT_PRIVATE, call);
     pthread_mutex_lock(&shared.lock);
     if (!shared.is_running)
@@ -547,52 +530,4 @@ void net_http_calls_stop(void)
     curl_multi_cleanup(shared.multi);
     shared.is_running = false;
     pthread_mutex_unlock(&shared.lock);
-}
-
-/* ---- waiting ---- */
-
-struct waiting {
-    struct transfer transfer;
-    net_http_chunk_cb on_chunk;
-    bool (*go_on)(void *data);
-    void *data;
-};
-
-static size_t give_piece(struct transfer *transfer, const char *bytes, size_t len)
-{
-    struct waiting *waiting = CONTAINER_OF(transfer, struct waiting, transfer);
-    waiting->on_chunk(waiting->data, slice_make(bytes, len));
-    return len;
-}
-
-static int on_progress(void *data, curl_off_t dl_total, curl_off_t dl, curl_off_t ul_total, curl_off_t ul)
-{
-    struct waiting *waiting = data;
-
-    if (waiting->go_on(waiting->data))
-        return 0;
-    refuse(&waiting->transfer, ERR_UNAVAILABLE, "interrupted");
-    return 1;
-}
-
-int net_http_call_wait(const struct net_http_request *request, net_http_chunk_cb on_chunk, bool (*go_on)(void *data),
-                       net_http_done_cb on_done, void *data, struct err *err)
-{
-    struct waiting waiting = {.transfer = {.is_stream = on_chunk != NULL, .on_piece = give_piece},
-                              .on_chunk = on_chunk,
-                              .go_on = go_on,
-                              .data = data};
-    struct net_http_response response;
-
-    transfer_init(&waiting.transfer, request);
-    if (go_on != NULL) {
-        curl_easy_setopt(waiting.transfer.easy, CURLOPT_NOPROGRESS, 0L);
-        curl_easy_setopt(waiting.transfer.easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-        curl_easy_setopt(waiting.transfer.easy, CURLOPT_XFERINFODATA, &waiting);
-    }
-    int ret = transfer_result(&waiting.transfer, curl_easy_perform(waiting.transfer.easy), &response, err);
-    if (ret == 0)
-        on_done(data, &response, err);
-    transfer_clear(&waiting.transfer);
-    return ret;
 }

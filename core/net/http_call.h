@@ -58,4 +58,16 @@ void net_http_calls_stop(void);
 int net_http_call_wait(const struct net_http_request *request, net_http_chunk_cb on_chunk, bool (*go_on)(void *data),
                        net_http_done_cb on_done, void *data, struct err *err);
 
+/* Connections that are kept between the calls of one thread. Over HTTP/2 a stream and the small calls beside it share one;
+ * over HTTP/1.1 there are two. A session is used by one thread. */
+struct net_http_session;
+struct net_http_session *net_http_session_new(void);
+struct net_http_session *net_http_session_free(struct net_http_session *session); /* NULL is fine; returns NULL */
+/* As net_http_call_wait(), on the session's connections. */
+int net_http_session_wait(struct net_http_session *session, const struct net_http_request *request, net_http_chunk_cb on_chunk,
+                          bool (*go_on)(void *data), net_http_done_cb on_done, void *data, struct err *err);
+/* Begins a call beside the one that net_http_session_wait() waits for: before it, or from its callbacks. Copies the request.
+ * `on_done` runs exactly once inside net_http_session_wait(), which ends the call when it returns. */
+void net_http_session_send(struct net_http_session *session, const struct net_http_request *request, net_http_done_cb on_done, void *data);
+
 #endif

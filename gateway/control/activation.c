@@ -21,10 +21,13 @@ struct ctl_activation {
     bool is_running;
     uint64_t rev;
     char error[ERR_TEXT_MAX];
+    struct timer look_timer; /* what nodes say is looked at when it has run out */
+    /* what the last compile knew of the nodes */
+    void *applied;
+    struct strbuf failures;
     /* the compile that runs */
     struct net_job job;
     struct ctl_view *view;
-    void *applied;
     struct arena *arena;
     struct ctl_compile_options options;
     struct ctl_compiled *compiled;
@@ -106,8 +109,6 @@ static void drop_inputs(struct ctl_activation *activation)
 {
     activation->view = ctl_view_free(activation->view);
     activation->arena = arena_free(activation->arena);
-    ctl_distributor_release(activation->distributor, activation->applied);
-    activation->applied = NULL;
 }
 
 static void on_compiled(struct net_job *job)
@@ -131,6 +132,13 @@ static void on_compiled(struct net_job *job)
         schedule(activation);
 }
 
+static void write_failures(struct strbuf *out, const struct slice *listeners, const struct slice *texts, size_t num)
+{
+    strbuf_reset(out);
+    for (size_t i = 0; i < num; ++i)
+        strbuf_addf(out, "%.*s\n%.*s\n", (int)listeners[i].len, listeners[i].base, (int)texts[i].len, texts[i].base);
+}
+
 static void gather_failures(struct ctl_activation *activation)
 {
     struct slice *listeners, *texts;
@@ -138,6 +146,7 @@ static void gather_failures(struct ctl_activation *activation)
     struct ctl_listener_failure *failures = arena_alloc(activation->arena, num * sizeof(*failures));
     for (size_t i = 0; i < num; ++i)
         failures[i] = (struct ctl_listener_failure){listeners[i], texts[i]};
+    write_failures(&activation->failures, listeners, texts, num);
     activation->options.failures = failures;
     activation->options.num_failures = num;
 }
@@ -150,6 +159,7 @@ static void on_due(struct timer *timer)
     activation->arena = arena_new(0);
     activation->view = ctl_cache_view(activation->cache);
     activation->options = (struct ctl_compile_options){.epoch = ctl_store_epoch(activation->store), .now_us = clock_wall_us()};
+    ctl_distributor_release(activation->distributor, activation->applied);
     activation->applied = ctl_distributor_hold_applied(activation->distributor, &activation->options.applied);
     gather_failures(activation);
     activation->err = ERR_INIT;
@@ -178,9 +188,27 @@ static void on_changes(struct ctl_listener *listener, const struct ctl_applied *
     }
 }
 
+/* A thousand nodes report each change; only the first and the last of them, if any, tell a compile something new. */
+static void on_look(struct timer *timer)
+{
+    struct ctl_activation *activation = CONTAINER_OF(timer, struct ctl_activation, look_timer);
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    const struct cfg_document *doc;
+    struct strbuf failures = STRBUF_INIT;
+    struct slice *listeners, *texts;
+    void *applied = ctl_distributor_hold_applied(activation->distributor, &doc);
+    size_t num = ctl_distributor_failures(activation->distributor, arena, &listeners, &texts);
+    write_failures(&failures, listeners, texts, num);
+    if (applied != activation->applied || !slice_eq(strbuf_slice(&failures), strbuf_slice(&activation->failures)))
+        schedule(activation);
+    ctl_distributor_release(activation->distributor, applied);
+    strbuf_clear(&failures);
+}
+
 void ctl_activation_touch(struct ctl_activation *activation)
 {
-    schedule(activation);
+    if (!timer_is_running(&activation->look_timer))
+        timer_start(&activation->worker->timers, &activation->look_timer, net_now_ms(activation->worker) + QUIET_MS);
 }
 
 uint64_t ctl_activation_rev(const struct ctl_activation *activation)
@@ -190,7 +218,7 @@ uint64_t ctl_activation_rev(const struct ctl_activation *activation)
 
 bool ctl_activation_is_idle(const struct ctl_activation *activation)
 {
-    return activation->first_ms == 0 && !activation->is_running;
+    return activation->first_ms == 0 && !activation->is_running && !timer_is_running(&activation->look_timer);
 }
 
 const char *ctl_activation_error(const struct ctl_activation *activation)
@@ -209,6 +237,7 @@ struct ctl_activation *ctl_activation_new(struct net_worker *worker, struct ctl_
     activation->listener.run = on_changes;
     list_init(&activation->listener.link);
     timer_init(&activation->timer, on_due);
+    timer_init(&activation->look_timer, on_look);
     ctl_cache_listen(cache, &activation->listener);
     schedule(activation);
     return activation;
@@ -220,7 +249,10 @@ struct ctl_activation *ctl_activation_free(struct ctl_activation *activation)
         return NULL;
     ctl_cache_unlisten(&activation->listener);
     timer_stop(&activation->timer);
+    timer_stop(&activation->look_timer);
     drop_inputs(activation);
+    ctl_distributor_release(activation->distributor, activation->applied);
+    strbuf_clear(&activation->failures);
     ctl_compiled_free(activation->compiled);
     free(activation);
     return NULL;

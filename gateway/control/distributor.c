@@ -48,6 +48,7 @@ struct ctl_subscriber {
     uint64_t sent_rev;    /* with bookmarks */
     uint64_t claimed_sum; /* what the node says it has, of our epoch; 0: nothing */
     bool is_blocked;
+    bool is_due; /* for a bookmark: just opened, or a heartbeat's time */
 };
 
 struct ctl_distributor {
@@ -155,6 +156,7 @@ static void send_bookmark(struct ctl_subscriber *subscriber, uint64_t rev)
     event_begin(subscriber->distributor, &out, "bookmark", rev);
     strbuf_addf(&out, "{\"sum\":\"%016" PRIx64 "\"}\n\n", subscriber->sent->sum);
     subscriber->sent_rev = rev;
+    subscriber->is_due = false;
     subscriber->is_blocked = !subscriber->ops->write(subscriber->data, strbuf_slice(&out));
     strbuf_clear(&out);
 }
@@ -175,6 +177,7 @@ static void send_version(struct ctl_subscriber *subscriber, struct version *vers
     }
     replace_version(&subscriber->sent, version);
     subscriber->sent_rev = version->last_rev;
+    subscriber->is_due = false;
     ++version->num_tried;
     if (subscriber->node->state != CTL_NODE_PENDING) {
         subscriber->node->state = CTL_NODE_PENDING;
@@ -196,7 +199,8 @@ static void recognize(struct ctl_subscriber *subscriber, struct version *current
     tell_node(subscriber->distributor, node);
 }
 
-/* What this node should get next, if anything. */
+/* What this node should get next, if anything. Revisions that change nothing for the nodes come often and to all at once:
+ * their bookmark takes the place of the next heartbeat. */
 static void advance(struct ctl_subscriber *subscriber)
 {
     struct version *current = subscriber->distributor->current;
@@ -214,11 +218,18 @@ static void advance(struct ctl_subscriber *subscriber)
             return;
         }
     }
-    if (subscriber->sent_rev < current->last_rev)
+    if (subscriber->is_due && subscriber->sent_rev < current->last_rev)
         send_bookmark(subscriber, current->last_rev);
 }
 
 /* ---------- nodes ---------- */
+
+/* With what is current it runs every revision that changed nothing for it, told of it or not. */
+static uint64_t applied_rev(const struct node *node)
+{
+    bool is_current = node->subscriber != NULL && node->state == CTL_NODE_SYNCED && node->applied != NULL;
+    return is_current ? MAX(node->applied_rev, node->applied->last_rev) : node->applied_rev;
+}
 
 static struct ctl_node_view view_of(const struct node *node)
 {
@@ -230,7 +241,7 @@ static struct ctl_node_view view_of(const struct node *node)
         .boot_id = slice_of(node->boot_id),
         .is_connected = node->subscriber != NULL,
         .state = node->state,
-        .applied_rev = node->applied_rev,
+        .applied_rev = applied_rev(node),
         .attempted_rev = node->attempted_rev,
         .sent_rev = node->subscriber != NULL ? node->subscriber->sent_rev : 0,
         .last_seen_us = node->last_seen_us,
@@ -347,6 +358,7 @@ struct ctl_subscriber *ctl_distributor_subscribe(struct ctl_distributor *distrib
     subscriber->node = node;
     subscriber->ops = ops;
     subscriber->data = data;
+    subscriber->is_due = true;
     node->subscriber = subscriber;
     node->connected_us = node->last_seen_us = clock_wall_us();
     set_text(&node->role, role);
@@ -615,6 +627,8 @@ struct ctl_rollout ctl_distributor_rollout(struct ctl_distributor *distributor, 
 
 static size_t add_failures(const struct node *node, struct arena *arena, struct slice *listeners, struct slice *texts, size_t num, size_t cap)
 {
+    if (strcmp(node->errors, "[]") == 0) /* nearly always; asked for all nodes again and again */
+        return num;
     struct json *errors = json_parse(arena, slice_of(node->errors), NULL);
     JSON_FOR(error, errors)
     {
@@ -641,12 +655,21 @@ size_t ctl_distributor_failures(struct ctl_distributor *distributor, struct aren
 
 /* ---------- life ---------- */
 
+static void beat(struct ctl_subscriber *subscriber)
+{
+    subscriber->is_due = true;
+    advance(subscriber);
+    if (subscriber->is_due && !subscriber->is_blocked)
+        subscriber->is_blocked = !subscriber->ops->write(subscriber->data, SLICE(": hb\n\n"));
+    subscriber->is_due = false;
+}
+
 static void on_heartbeat(struct timer *timer)
 {
     struct ctl_distributor *distributor = CONTAINER_OF(timer, struct ctl_distributor, heartbeat);
     LIST_FOR(node, &distributor->nodes, struct node, link)
     if (node->subscriber != NULL && !node->subscriber->is_blocked)
-        node->subscriber->is_blocked = !node->subscriber->ops->write(node->subscriber->data, SLICE(": hb\n\n"));
+        beat(node->subscriber);
     timer_start(&distributor->config.worker->timers, timer, net_now_ms(distributor->config.worker) + HEARTBEAT_MS);
 }
 

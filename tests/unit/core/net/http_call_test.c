@@ -8,6 +8,7 @@
 #include "tests/unit/lib/certs.h"
 #include "tests/unit/lib/net_probe.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -122,8 +123,11 @@ static void ignore(struct net_io *io)
 
 static const struct net_io_ops visitor_ops = {on_read, leave, ignore, on_error, ignore};
 
+static atomic_uint num_accepted;
+
 static bool on_accept(struct net_listener *listener, int fd)
 {
+    atomic_fetch_add(&num_accepted, 1);
     struct visitor *visitor = xcalloc(1, sizeof(*visitor));
 
     net_post_init(&visitor->free_post, free_visitor);
@@ -412,6 +416,55 @@ static void the_waiting_kind_does_the_same(void **state)
     assert_non_null(strstr(err.text, "/endless: interrupted"));
 }
 
+/* ---- a session ---- */
+
+static struct net_http_session *session;
+static unsigned num_hellos, num_cut;
+
+static void on_hello(void *data, const struct net_http_response *response, const struct err *err);
+
+static void send_beside(const char *path)
+{
+    struct net_http_request request = {.url = url(plain_url, path)};
+    net_http_session_send(session, &request, on_hello, NULL);
+}
+
+static void on_hello(void *data, const struct net_http_response *response, const struct err *err)
+{
+    if (response == NULL) {
+        assert_int_equal(err->code, ERR_UNAVAILABLE);
+        num_cut++;
+        return;
+    }
+    assert_string_equal(response->body.base, "hello");
+    send_beside(++num_hellos < 3 ? "/hello" : "/silent");
+}
+
+static void on_stream_piece(void *data, struct slice bytes)
+{
+    send_beside("/hello");
+}
+
+static bool until_the_last_is_asked(void *data)
+{
+    return num_hellos < 3;
+}
+
+static void calls_beside_a_stream_keep_their_connection_and_end_with_it(void **state)
+{
+    struct net_http_request endless = {.url = url(plain_url, "/endless")};
+    struct err err = ERR_INIT;
+    get("/hello"); /* connections of the tests before wait in front of it */
+    unsigned before = atomic_load(&num_accepted);
+
+    session = net_http_session_new();
+    assert_int_equal(net_http_session_wait(session, &endless, on_stream_piece, until_the_last_is_asked, on_done, NULL, &err), -1);
+    assert_int_equal(num_hellos, 3);
+    assert_int_equal(num_cut, 1);
+    assert_int_equal(atomic_load(&num_accepted) - before, 2); /* HTTP/1.1: one for the stream, one for all the others */
+    net_http_session_free(session);
+}
+
 static void stopping_ends_what_runs(void **state)
 {
     struct net_http_request endless = {.url = url(plain_url, "/endless")};
@@ -444,6 +497,7 @@ int main(void)
         cmocka_unit_test(a_client_certificate_is_shown),
         cmocka_unit_test(foreign_urls_stay_outside),
         cmocka_unit_test(the_waiting_kind_does_the_same),
+        cmocka_unit_test(calls_beside_a_stream_keep_their_connection_and_end_with_it),
         cmocka_unit_test(stopping_ends_what_runs),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

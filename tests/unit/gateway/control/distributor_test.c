@@ -134,8 +134,36 @@ static void first_a_snapshot_then_deltas(void **state)
     expect_event(&node, "snapshot", "id: 0000000000000abc:5");
     publish(world, 6, "two");
     expect_event(&node, "delta", "\"two\"");
+    node_clear(&node);
+}
+
+static void keep_applied(const struct ctl_node_view *node, void *data)
+{
+    *(uint64_t *)data = node->applied_rev;
+}
+
+static uint64_t applied_of(struct world *world)
+{
+    uint64_t rev = 0;
+    ctl_distributor_nodes(world->distributor, keep_applied, &rev);
+    return rev;
+}
+
+static void what_changes_nothing_for_a_node_waits_for_the_heartbeat(void **state)
+{
+    struct world *world = *state;
+    struct node node = {0};
+    subscribe(world, &node, "n", "", "");
+    publish(world, 6, "two");
+    expect_event(&node, "snapshot", "\"two\"");
+    report(world, &node, 1, 6, 6, "applied");
     publish(world, 7, "two");
+    expect_event(&node, NULL, "");
+    assert_int_equal(applied_of(world), 7); /* it does run it */
+    timers_run(&world->worker->timers, net_now_ms(world->worker) + 15000);
     expect_event(&node, "bookmark", ":7");
+    timers_run(&world->worker->timers, net_now_ms(world->worker) + 30000);
+    assert_non_null(strstr(node.got.base, ": hb"));
     node_clear(&node);
 }
 
@@ -306,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(first_a_snapshot_then_deltas, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_node_gets_only_the_net_difference, setup, teardown),
         cmocka_unit_test_setup_teardown(resuming_sends_what_was_missed, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_changes_nothing_for_a_node_waits_for_the_heartbeat, setup, teardown),
         cmocka_unit_test_setup_teardown(nodes_that_were_faster_than_the_first_compile_get_a_bookmark, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_revision_is_not_sent_again, setup, teardown),
         cmocka_unit_test_setup_teardown(one_node_alone_burns_no_fuse, setup, teardown),
