@@ -17,7 +17,8 @@ struct ctl_activation *ctl_activation_new(struct net_worker *worker, struct ctl_
                                           struct ctl_distributor *distributor);
 /* After the worker has left its loop and jobs and store are stopped. NULL is fine; returns NULL. */
 struct ctl_activation *ctl_activation_free(struct ctl_activation *activation);
-/* Something besides the objects changed that statuses tell of (a node applied or refused): compile again. */
+/* Nodes said something. Compiles again if what statuses tell of them (what gateways run, where they failed) is another than
+ * at the last compile. */
 void ctl_activation_touch(struct ctl_activation *activation);
 /* The newest revision that has been compiled and published. */
 uint64_t ctl_activation_rev(const struct ctl_activation *activation);

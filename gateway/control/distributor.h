@@ -5,7 +5,8 @@
  * a queue. A node that resumes with a token we still know gets the difference, one whose sum equals ours gets only a
  * bookmark, any other a snapshot. A revision that a node refused is not sent to it again; one that many nodes refuse is
  * not sent to the others (the fuse) until the next one, or ctl_distributor_force().
- * Texts are made once per version and shared by all streams.
+ * Texts are made once per version and shared by all streams. Revisions that change nothing for the nodes cost them nothing:
+ * their bookmark comes with the next heartbeat.
  *
  * Threads: the control worker's. Ownership: documents given are owned by the distributor.
  * Limits: 64 versions are remembered for resuming; 10,000 nodes. */
