@@ -5,21 +5,42 @@
 #include "core/model/field.h"
 #include "core/model/snapshot.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
-enum { FIRST_RESOURCES = 32, TEXT_CHUNK = 64 * 1024 };
+enum { FIRST_RESOURCES = 32 };
+
+/* Kind, name and canonical spec of a resource, one after the other. */
+struct cfg_texts {
+    atomic_uint refs;
+    char bytes[];
+};
 
 struct cfg_document *cfg_document_new(void)
 {
     struct cfg_document *doc = xcalloc(1, sizeof(*doc));
-    doc->arena = arena_new(TEXT_CHUNK);
+    doc->arena = arena_new(0);
     return doc;
+}
+
+static struct cfg_texts *texts_ref(struct cfg_texts *texts)
+{
+    atomic_fetch_add_explicit(&texts->refs, 1, memory_order_relaxed);
+    return texts;
+}
+
+static void texts_unref(struct cfg_texts *texts)
+{
+    if (atomic_fetch_sub_explicit(&texts->refs, 1, memory_order_acq_rel) == 1)
+        free(texts);
 }
 
 struct cfg_document *cfg_document_free(struct cfg_document *doc)
 {
     if (doc == NULL)
         return NULL;
+    for (uint32_t i = 0; i < doc->num; ++i)
+        texts_unref(doc->resources[i].texts);
     arena_free(doc->arena);
     free(doc->resources);
     free(doc);
@@ -53,33 +74,42 @@ static struct slice canonical(struct arena *arena, const struct json *spec)
     return copy;
 }
 
-static void add_text(struct cfg_document *doc, struct slice kind, struct slice name, uint64_t rev,
-                     struct json *spec, struct slice text)
+static struct slice put(char **at, struct slice text)
 {
-    *append(doc) = (struct cfg_resource){.kind = kind,
-                                         .name = name,
-                                         .rev = rev,
-                                         .sum = resource_sum(kind, name, text),
-                                         .spec = spec,
-                                         .text = text};
+    struct slice copy = {*at, text.len};
+    if (text.len != 0)
+        memcpy(*at, text.base, text.len);
+    (*at)[text.len] = '\0';
+    *at += text.len + 1;
+    return copy;
+}
+
+static struct cfg_resource *add(struct cfg_document *doc, struct slice kind, struct slice name, uint64_t rev, const struct json *spec)
+{
+    struct strbuf text = STRBUF_INIT;
+    json_write_canonical(&text, spec);
+    struct cfg_texts *texts = xmalloc(sizeof(*texts) + kind.len + name.len + text.len + 3);
+    char *at = texts->bytes;
+    texts->refs = 1;
+    struct cfg_resource *resource = append(doc);
+    *resource = (struct cfg_resource){.kind = put(&at, kind), .name = put(&at, name), .rev = rev, .text = put(&at, strbuf_slice(&text)), .texts = texts};
+    resource->sum = resource_sum(resource->kind, resource->name, resource->text);
+    strbuf_clear(&text);
+    return resource;
 }
 
 void cfg_document_add(struct cfg_document *doc, struct slice kind, struct slice name, uint64_t rev,
                       const struct json *spec)
 {
-    kind = slice_make(arena_strndup(doc->arena, kind.base, kind.len), kind.len);
-    name = slice_make(arena_strndup(doc->arena, name.base, name.len), name.len);
-    add_text(doc, kind, name, rev, NULL, canonical(doc->arena, spec));
+    (void)add(doc, kind, name, rev, spec);
 }
 
-static void add_copy(struct cfg_document *doc, const struct cfg_resource *resource)
+void cfg_document_add_shared(struct cfg_document *doc, const struct cfg_resource *resource)
 {
     struct cfg_resource *copy = append(doc);
     *copy = *resource;
-    copy->kind = arena_slice(doc->arena, resource->kind);
-    copy->name = arena_slice(doc->arena, resource->name);
-    copy->text = arena_slice(doc->arena, resource->text);
     copy->spec = NULL;
+    (void)texts_ref(copy->texts);
 }
 
 static int compare_slices(struct slice a, struct slice b)
@@ -285,7 +315,7 @@ struct cfg_document *cfg_document_parse(struct slice text, struct err *err)
     doc->rev = wire->rev;
     for (uint32_t i = 0; i < wire->num_resources; ++i) {
         const struct wire_resource *r = &wire->resources[i];
-        add_text(doc, r->kind, r->name, r->rev, (struct json *)r->spec, canonical(doc->arena, r->spec));
+        add(doc, r->kind, r->name, r->rev, r->spec)->spec = (struct json *)r->spec;
     }
     return verify(doc, wire->sum, err);
 }
@@ -313,7 +343,7 @@ static void add_delete(struct change_list *changes, const struct cfg_resource *r
 
 static bool is_same(const struct cfg_resource *a, const struct cfg_resource *b)
 {
-    return a->sum == b->sum && slice_eq(a->text, b->text);
+    return a->texts == b->texts || (a->sum == b->sum && slice_eq(a->text, b->text));
 }
 
 /* Both are sorted: one walk along the two. */
@@ -352,6 +382,34 @@ bool cfg_document_diff(const struct cfg_document *from, const struct cfg_documen
     return is_different;
 }
 
+static void inherit(struct cfg_resource *now, const struct cfg_resource *old)
+{
+    if (now->texts != old->texts) {
+        texts_unref(now->texts);
+        now->texts = texts_ref(old->texts);
+    }
+    now->kind = old->kind;
+    now->name = old->name;
+    now->text = old->text;
+    now->rev = old->rev;
+}
+
+/* Both are sorted: one walk along the two. */
+void cfg_document_inherit(struct cfg_document *doc, const struct cfg_document *before)
+{
+    uint32_t j = 0, num_before = before != NULL ? before->num : 0;
+    for (uint32_t i = 0; i < doc->num; ++i) {
+        struct cfg_resource *now = &doc->resources[i];
+        int order = -1;
+        while (j < num_before && (order = compare_resources(&before->resources[j], now)) < 0)
+            ++j;
+        if (j < num_before && order == 0 && is_same(now, &before->resources[j]))
+            inherit(now, &before->resources[j]);
+        else
+            now->rev = doc->rev;
+    }
+}
+
 static int add_upserts(struct cfg_document *doc, const struct wire_delta *delta, struct err *err)
 {
     for (uint32_t i = 0; i < delta->num_upsert; ++i) {
@@ -382,7 +440,7 @@ static void add_kept(struct cfg_document *doc, const struct cfg_document *base,
         upserted.resources = doc->resources; /* append() may have moved them */
         if (hashmap_get(&gone, key.base, key.len) == NULL &&
             cfg_document_find(&upserted, r->kind, r->name) == NULL)
-            add_copy(doc, r);
+            cfg_document_add_shared(doc, r);
     }
     hashmap_clear(&gone);
 }

@@ -245,13 +245,15 @@ struct cfg_snapshot {
 
 /* ---------- the compiled document ---------- */
 
-/* A set of compiled resources, as the compiler makes it, the stream carries it, the cache keeps it. */
+/* A set of compiled resources, as the compiler makes it, the stream carries it, the cache keeps it. The texts are immutable
+ * and shared between documents, on any thread: many revisions with the same ten thousand routes hold them once. */
 struct cfg_resource {
-    struct slice kind, name;
+    struct slice kind, name;  /* of `texts` */
     uint64_t rev;             /* revision that last changed it */
     uint64_t sum;             /* hash_stable of kind, name and canonical spec */
-    struct json *spec;        /* borrowed from the document's arenas */
-    struct slice text;        /* canonical JSON of spec */
+    struct json *spec;        /* borrowed from the document's arena */
+    struct slice text;        /* canonical JSON of spec, of `texts` */
+    struct cfg_texts *texts;  /* owned reference */
 };
 
 struct cfg_document {
@@ -265,7 +267,12 @@ struct cfg_document *cfg_document_new(void);
 struct cfg_document *cfg_document_free(struct cfg_document *doc);
 /* Copies the spec's canonical text into the document. In any order; cfg_document_seal() sorts and refuses duplicates. */
 void cfg_document_add(struct cfg_document *doc, struct slice kind, struct slice name, uint64_t rev, const struct json *spec);
+/* The resource of another document as it is, sharing its texts. */
+void cfg_document_add_shared(struct cfg_document *doc, const struct cfg_resource *resource);
 int cfg_document_seal(struct cfg_document *doc, struct err *err);
+/* Both sealed. Resources that are just so in `before` (may be NULL) take over its texts and revision, the others get the
+ * document's own. */
+void cfg_document_inherit(struct cfg_document *doc, const struct cfg_document *before);
 /* Order-independent sum over all resources: both ends of a stream must agree on it after each delta. */
 uint64_t cfg_document_sum(const struct cfg_document *doc);
 const struct cfg_resource *cfg_document_find(const struct cfg_document *doc, struct slice kind, struct slice name);

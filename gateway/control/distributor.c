@@ -497,16 +497,6 @@ void ctl_distributor_force(struct ctl_distributor *distributor)
 
 /* ---------- publishing ---------- */
 
-/* Resources keep the revision that last changed them. */
-static void carry_revisions(const struct cfg_document *before, struct cfg_document *doc)
-{
-    for (uint32_t i = 0; i < doc->num; ++i) {
-        struct cfg_resource *now = &doc->resources[i];
-        const struct cfg_resource *old = before != NULL ? cfg_document_find(before, now->kind, now->name) : NULL;
-        now->rev = old != NULL && old->sum == now->sum && slice_eq(old->text, now->text) ? old->rev : doc->rev;
-    }
-}
-
 void ctl_distributor_publish(struct ctl_distributor *distributor, struct cfg_document **take)
 {
     struct cfg_document *doc = *take;
@@ -517,7 +507,7 @@ void ctl_distributor_publish(struct ctl_distributor *distributor, struct cfg_doc
         current->last_rev = MAX(current->last_rev, doc->rev);
         cfg_document_free(doc);
     } else {
-        carry_revisions(current != NULL ? current->doc : NULL, doc);
+        cfg_document_inherit(doc, current != NULL ? current->doc : NULL);
         struct version *version = xcalloc(1, sizeof(*version));
         version->doc = doc;
         version->first_rev = version->last_rev = doc->rev;

@@ -181,6 +181,34 @@ static void a_delta_from_another_revision_is_refused(void **state)
     cfg_document_free(from);
 }
 
+static void what_stays_the_same_is_held_once_and_keeps_its_revision(void **state)
+{
+    struct cfg_document *before = cfg_document_new(), *doc = cfg_document_new();
+    before->rev = 4;
+    doc->rev = 9;
+    cfg_document_add(before, SLICE("route"), SLICE("gone"), 1, must_parse("{}"));
+    cfg_document_add(before, SLICE("route"), SLICE("other"), 2, must_parse("{\"a\":1}"));
+    cfg_document_add(before, SLICE("route"), SLICE("same"), 3, must_parse("{\"a\":1}"));
+    cfg_document_add(doc, SLICE("route"), SLICE("new"), 0, must_parse("{}"));
+    cfg_document_add(doc, SLICE("route"), SLICE("other"), 0, must_parse("{\"a\":2}"));
+    cfg_document_add(doc, SLICE("route"), SLICE("same"), 0, must_parse("{\"a\":1}"));
+    assert_int_equal(cfg_document_seal(before, NULL), 0);
+    assert_int_equal(cfg_document_seal(doc, NULL), 0);
+    cfg_document_inherit(doc, before);
+    cfg_document_free(before); /* the texts outlive it */
+    assert_int_equal(cfg_document_find(doc, SLICE("route"), SLICE("new"))->rev, 9);
+    assert_int_equal(cfg_document_find(doc, SLICE("route"), SLICE("other"))->rev, 9);
+    assert_int_equal(cfg_document_find(doc, SLICE("route"), SLICE("same"))->rev, 3);
+    struct cfg_document *copy = cfg_document_new();
+    cfg_document_add_shared(copy, cfg_document_find(doc, SLICE("route"), SLICE("same")));
+    assert_ptr_equal(copy->resources[0].text.base, cfg_document_find(doc, SLICE("route"), SLICE("same"))->text.base);
+    cfg_document_free(doc);
+    assert_true(slice_is(copy->resources[0].text, "{\"a\":1}"));
+    cfg_document_inherit(copy, NULL);
+    assert_int_equal(copy->resources[0].rev, copy->rev);
+    cfg_document_free(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wire_form_round_trips, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(damaged_documents_are_refused, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(a_patched_base_is_the_target, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(what_stays_the_same_is_held_once_and_keeps_its_revision, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(a_delta_from_another_revision_is_refused, arena_setup, arena_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
