@@ -89,7 +89,7 @@ static bool is_taken_type(struct slice type)
     for (size_t i = 0; i < ARRAY_LEN(types); ++i)
         if (slice_is(type, types[i]))
             return true;
-    return api_is_yaml(type);
+    return api_is_yaml(type) || api_is_proto(type);
 }
 
 static int check_content(struct ctl_call *call, struct err *err)

@@ -1,5 +1,6 @@
-/* Bodies and parameters of calls: JSON or YAML by content type, one document or many. */
+/* Bodies and parameters of calls: JSON, YAML or protobuf by content type, one document or many. */
 #include "gateway/control/api_internal.h"
+#include "gateway/control/api_proto.h"
 
 #include <ctype.h>
 #include <strings.h>
@@ -19,6 +20,11 @@ struct slice api_media_type(struct ctl_call *call)
     for (char *c = lower; *c != '\0'; ++c)
         *c = (char)tolower((unsigned char)*c);
     return slice_of(lower);
+}
+
+bool api_is_proto(struct slice type)
+{
+    return type.base != NULL && slice_is(type, API_PROTO_MEDIA_TYPE);
 }
 
 bool api_is_yaml(struct slice type)
@@ -86,6 +92,10 @@ static int parse(struct ctl_call *call, json_doc_cb on_doc, struct documents *do
         text = slice_make(text.base + 1, text.len - 1);
     bool looks_like_json = text.len != 0 && (text.base[0] == '{' || text.base[0] == '[');
     docs->arena = call->arena;
+    if (api_is_proto(api_media_type(call))) {
+        struct json *doc = api_proto_read(call->arena, call->body, err);
+        return doc != NULL ? on_doc(doc, docs, err) : -1;
+    }
     if (api_is_yaml(api_media_type(call))) {
         struct err ignored = ERR_INIT;
         struct json *doc = looks_like_json ? json_parse(call->arena, text, &ignored) : NULL;

@@ -86,7 +86,8 @@ int api_options(struct ctl_call *call, struct api_options *ret, struct err *err)
 /* The type of a body without parameters, in lower case: "application/json". */
 struct slice api_media_type(struct ctl_call *call);
 bool api_is_yaml(struct slice media_type);
-/* One document, JSON or YAML by content type. */
+bool api_is_proto(struct slice media_type);
+/* One document: JSON, YAML or Kubernetes' protobuf form by content type. */
 int api_body(struct ctl_call *call, struct json **ret, struct err *err);
 /* All documents; items of a List count one by one. */
 int api_body_documents(struct ctl_call *call, struct json ***ret, size_t *ret_num, struct err *err);

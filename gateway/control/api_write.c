@@ -284,6 +284,11 @@ static void begin(struct ctl_call *call, const struct api_target *target, const 
     op->verb = verb;
     op->patch = patch;
     op->is_create = target->name.len == 0;
+    if (target->is_status && api_is_proto(api_media_type(call))) {
+        err_set(&err, ERR_MEDIA_TYPE, "a status is taken as application/json or application/yaml");
+        api_fail(call, &err, NULL, NULL);
+        return;
+    }
     if (api_options(call, &op->options, &err) != 0 || api_body(call, &op->body, &err) != 0) {
         api_fail(call, &err, NULL, NULL);
         return;
