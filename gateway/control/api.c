@@ -133,8 +133,8 @@ static void run_version(struct ctl_call *call, const struct slice *args)
 {
     struct json *body = json_new_object(call->arena);
     json_set_str(call->arena, body, "major", "1");
-    json_set_str(call->arena, body, "minor", "28");
-    json_set_str(call->arena, body, "gitVersion", "v1.28.0+selvedge-" SELVEDGE_VERSION);
+    json_set_str(call->arena, body, "minor", "32");
+    json_set_str(call->arena, body, "gitVersion", "v1.32.0+selvedge-" SELVEDGE_VERSION);
     json_set_str(call->arena, body, "gitCommit", "");
     json_set_str(call->arena, body, "gitTreeState", "clean");
     json_set_str(call->arena, body, "buildDate", "1970-01-01T00:00:00Z");
@@ -180,7 +180,6 @@ WRAP0(run_revision, api_revision(call, args[0]))
 WRAP0(run_revision_status, api_revision_status(call, args[0]))
 WRAP0(run_diff, api_diff_revisions(call))
 WRAP0(run_rollback, api_rollback(call))
-WRAP0(run_explain, api_explain(call))
 WRAP0(run_whoami, api_whoami(call))
 WRAP0(run_audit, api_audit(call))
 WRAP0(run_audit_verify, api_audit_verify(call))
@@ -195,6 +194,18 @@ WRAP0(run_join_revoke, ctl_nodes_token_revoke(call->control->nodes, call, args[0
 WRAP0(run_node_stream, ctl_nodes_stream(call->control->nodes, call, args[0]))
 WRAP0(run_node_snapshot, ctl_nodes_snapshot(call->control->nodes, call, args[0]))
 WRAP0(run_node_certificate, ctl_nodes_renew(call->control->nodes, call, args[0]))
+
+/* Questions that come by POST: they change nothing, so only refused ones are worth a line in the audit log. */
+#define QUERY(name, ask)                                                                                     \
+    static void name(struct ctl_call *call, const struct slice *args)                                        \
+    {                                                                                                        \
+        call->on_answer = NULL;                                                                              \
+        ask(call);                                                                                           \
+    }
+QUERY(run_explain, api_explain)
+QUERY(run_access_review, api_review_access)
+QUERY(run_rules_review, api_review_rules)
+QUERY(run_self_review, api_review_self)
 
 /* Reports come with every revision from every node: only refused ones are worth a line. */
 static void run_node_report(struct ctl_call *call, const struct slice *args)
@@ -218,6 +229,9 @@ static const struct route routes[] = {
     {"GET", "/openapi/v3", ANYWHERE, CTL_ROLE_VIEWER, run_openapi_v3},
     {"GET", "/openapi/v3/api/*", ANYWHERE, CTL_ROLE_VIEWER, run_openapi_v3_core},
     {"GET", "/openapi/v3/apis/*/*", ANYWHERE, CTL_ROLE_VIEWER, run_openapi_v3_group},
+    {"POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", ANYWHERE, CTL_ROLE_VIEWER, run_access_review},
+    {"POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", ANYWHERE, CTL_ROLE_VIEWER, run_rules_review},
+    {"POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", ANYWHERE, CTL_ROLE_VIEWER, run_self_review},
     {"POST", "/selvedge/v1/apply", ANYWHERE, CTL_ROLE_EDITOR, run_apply},
     {"GET", "/selvedge/v1/revisions", EVERYWHERE, CTL_ROLE_VIEWER, run_revisions},
     {"GET", "/selvedge/v1/revisions/*", EVERYWHERE, CTL_ROLE_VIEWER, run_revision},
@@ -277,6 +291,13 @@ static const struct route *find_route(const struct ctl_call *call, const struct 
     return NULL;
 }
 
+static int wrong_method(struct ctl_call *call, struct slice allowed, struct err *err)
+{
+    ctl_call_header(call, "allow", allowed);
+    return err_set(err, ERR_METHOD, "%.*s is not possible on %.*s, which takes only %.*s", (int)MIN(call->method.len, (size_t)20), call->method.base,
+                   (int)MIN(call->path.len, (size_t)300), call->path.base, (int)allowed.len, allowed.base);
+}
+
 static void run_route(struct ctl_call *call, const struct route *route, const struct slice *args)
 {
     struct err err = ERR_INIT;
@@ -312,8 +333,8 @@ static int parse_target(struct slice group, struct slice version, const struct s
         num -= 2;
     }
     const struct kind *kind = kind_find_plural(group, version, at[0]);
-    if (kind == NULL)
-        return unknown_kind(err, group, version, at[0]);
+    if (kind == NULL) /* "namespaces" of a group that has none: what stands in them is meant */
+        return unknown_kind(err, group, version, num >= 3 && slice_is(at[0], "namespaces") ? at[2] : at[0]);
     *ret = (struct api_target){.kind = kind, .ns = ns, .name = num > 1 ? at[1] : SLICE("")};
     for (const char *const *served = kind->versions; *served != NULL; ++served)
         if (slice_is(version, *served))
@@ -355,12 +376,47 @@ static const struct verb verbs[] = {
     {"DELETE", false, false, CTL_ROLE_EDITOR, "delete", api_delete},
 };
 
+static bool fits(const struct verb *verb, const struct api_target *target)
+{
+    return verb->is_collection == (target->name.len == 0) && (!target->is_status || verb->on_status);
+}
+
 static const struct verb *find_verb(const struct ctl_call *call, const struct api_target *target)
 {
     for (size_t i = 0; i < ARRAY_LEN(verbs); ++i)
-        if (verbs[i].is_collection == (target->name.len == 0) && is_method(call, verbs[i].method) && (!target->is_status || verbs[i].on_status))
+        if (fits(&verbs[i], target) && is_method(call, verbs[i].method))
             return &verbs[i];
     return NULL;
+}
+
+static struct slice allowed_on(struct ctl_call *call, const struct api_target *target)
+{
+    struct slice allowed = SLICE("");
+    for (size_t i = 0; i < ARRAY_LEN(verbs); ++i)
+        if (fits(&verbs[i], target))
+            allowed = slice_of(arena_printf(call->arena, "%s%s%s", allowed.base, allowed.len != 0 ? ", " : "", verbs[i].method));
+    return allowed;
+}
+
+/* A node's object is its admission: who may change it lets machines in. */
+static enum ctl_role role_of(const struct verb *verb, const struct kind *kind)
+{
+    return kind->id == KIND_NODE && verb->role == CTL_ROLE_EDITOR ? CTL_ROLE_ADMIN : verb->role;
+}
+
+bool api_may(struct ctl_call *call, const struct api_target *target, struct slice name)
+{
+    struct err err = ERR_INIT;
+    name = slice_is(name, "watch") ? SLICE("list") : slice_is(name, "deletecollection") ? SLICE("delete") : name;
+    for (size_t i = 0; i < ARRAY_LEN(verbs); ++i) {
+        struct api_target about = *target;
+        if (!slice_is(name, verbs[i].name) || (target->is_status && !verbs[i].on_status))
+            continue;
+        if (verbs[i].is_collection)
+            about.name = SLICE("");
+        return api_require(call, role_of(&verbs[i], target->kind), &about, verbs[i].name, &err) == 0;
+    }
+    return false;
 }
 
 static int run_resource(struct ctl_call *call, const struct path *path, struct err *err)
@@ -375,11 +431,8 @@ static int run_resource(struct ctl_call *call, const struct path *path, struct e
         return -1;
     const struct verb *verb = find_verb(call, target);
     if (verb == NULL)
-        return err_set(err, ERR_METHOD, "%.*s is not possible on %.*s", (int)MIN(call->method.len, (size_t)20), call->method.base,
-                       (int)MIN(call->path.len, (size_t)300), call->path.base);
-    /* A node's object is its admission: who may change it lets machines in. */
-    enum ctl_role role = target->kind->id == KIND_NODE && verb->role == CTL_ROLE_EDITOR ? CTL_ROLE_ADMIN : verb->role;
-    if (api_require(call, role, target, verb->name, err) != 0 || check_write(call, err) != 0)
+        return wrong_method(call, allowed_on(call, target), err);
+    if (api_require(call, role_of(verb, target->kind), target, verb->name, err) != 0 || check_write(call, err) != 0)
         return -1;
     verb->run(call, target);
     return 0;
@@ -423,6 +476,30 @@ static int read_path(struct ctl_call *call, struct path *ret, struct err *err)
     return 0;
 }
 
+bool api_may_call(struct ctl_call *call, struct slice method, struct slice text)
+{
+    struct ctl_call probe = *call;
+    struct path path;
+    struct slice args[SEGMENTS_MAX];
+    struct strbuf ignored = STRBUF_INIT;
+    struct err err = ERR_INIT;
+    probe.method = method;
+    probe.path = text;
+    const struct route *route = read_path(&probe, &path, &err) == 0 ? find_route(&probe, &path, args, &ignored) : NULL;
+    strbuf_clear(&ignored);
+    if (route == NULL)
+        return false;
+    return route->scope == OPEN || (route->scope == ANYWHERE && require_anywhere(&probe, route->role, "", &err) == 0) ||
+           (route->scope == EVERYWHERE && ctl_access_require(&probe, route->role, SLICE(""), "", &err) == 0);
+}
+
+void api_each_readable_path(struct ctl_call *call, void (*on_path)(const char *pattern, void *data), void *data)
+{
+    for (size_t i = 0; i < ARRAY_LEN(routes); ++i)
+        if (strcmp(routes[i].method, "GET") == 0 && api_may_call(call, SLICE("GET"), slice_of(routes[i].pattern)))
+            on_path(routes[i].pattern, data);
+}
+
 static int dispatch(struct ctl_call *call, struct err *err)
 {
     struct path path;
@@ -443,10 +520,8 @@ static int dispatch(struct ctl_call *call, struct err *err)
         run_route(call, route, args);
         return 0;
     }
-    if (allowed.len != 0) {
-        ctl_call_header(call, "allow", allowed);
-        return err_set(err, ERR_METHOD, "%.*s takes only %.*s", (int)MIN(call->path.len, (size_t)300), call->path.base, (int)allowed.len, allowed.base);
-    }
+    if (allowed.len != 0)
+        return wrong_method(call, allowed, err);
     return run_resource(call, &path, err);
 }
 

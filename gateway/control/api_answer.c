@@ -202,6 +202,35 @@ static bool form_of_range(struct slice range, struct api_form *ret)
     return slice_is(as, "Table") || slice_is(as, "PartialObjectMetadata") || slice_is(as, "PartialObjectMetadataList");
 }
 
+/* Parameters of a media range: the value of `name`, or {NULL, 0}. */
+static struct slice param_of(struct slice range, const char *name)
+{
+    (void)cut(&range, ';');
+    while (range.base != NULL) {
+        struct slice value = cut(&range, ';');
+        if (slice_is(cut(&value, '='), name))
+            return trim(value);
+    }
+    return (struct slice){NULL, 0};
+}
+
+const char *api_asks_for_all_groups(struct ctl_call *call)
+{
+    static const char *const versions[] = {"v2", "v2beta1"};
+    struct slice rest = call->accept;
+    struct api_form plain;
+    while (rest.base != NULL) {
+        struct slice range = cut(&rest, ','), as = param_of(range, "as"), group = param_of(range, "g"), version = param_of(range, "v");
+        bool is_it = as.base != NULL && slice_is(as, "APIGroupDiscoveryList") && group.base != NULL && slice_is(group, "apidiscovery.k8s.io");
+        for (size_t i = 0; is_it && version.base != NULL && i < ARRAY_LEN(versions); ++i)
+            if (slice_is(version, versions[i]))
+                return versions[i];
+        if (form_of_range(range, &plain))
+            return NULL;
+    }
+    return NULL;
+}
+
 int api_form(struct ctl_call *call, struct api_form *ret, struct err *err)
 {
     struct slice rest = call->accept;

@@ -1,4 +1,4 @@
-/* Looking into the running system: who am I, where does a request go, who runs what, what was done; and backups. */
+/* Looking into the running system: where does a request go, who runs what, what was done; and backups. */
 #include "gateway/control/api_internal.h"
 
 #include "core/base/clock.h"
@@ -10,30 +10,6 @@
 #include <sys/stat.h>
 
 enum { AUDIT_LIMIT = 100, AUDIT_LIMIT_MAX = 1000, WAIT_MAX_S = 60, POLL_MS = 20 };
-
-static const char *role_name(enum ctl_role role)
-{
-    static const char *const names[] = {
-        [CTL_ROLE_NONE] = "none", [CTL_ROLE_NODE] = "node", [CTL_ROLE_VIEWER] = "viewer", [CTL_ROLE_EDITOR] = "editor", [CTL_ROLE_ADMIN] = "admin"};
-    return names[role];
-}
-
-void api_whoami(struct ctl_call *call)
-{
-    struct err err = ERR_INIT;
-    if (call->who->role == CTL_ROLE_NONE) {
-        (void)ctl_access_require(call, CTL_ROLE_VIEWER, SLICE(""), "whoami", &err);
-        api_fail(call, &err, NULL, NULL);
-        return;
-    }
-    struct json *body = json_new_object(call->arena);
-    json_set(call->arena, body, "name", json_new_string(call->arena, call->who->name));
-    json_set_str(call->arena, body, "role", role_name(call->who->role));
-    struct json *namespaces = json_set(call->arena, body, "namespaces", json_new_array(call->arena));
-    for (uint32_t i = 0; i < call->who->num_namespaces; ++i)
-        json_push(namespaces, json_new_string(call->arena, call->who->namespaces[i]));
-    ctl_call_reply_json(call, 200, body);
-}
 
 /* ---------- rollout of a revision ---------- */
 

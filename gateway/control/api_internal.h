@@ -36,6 +36,13 @@ const char *api_resource_name(struct arena *arena, const struct kind *kind);
 int api_require(struct ctl_call *call, enum ctl_role role, const struct api_target *target, const char *verb, struct err *err);
 bool api_may_see_secrets(const struct ctl_call *call, struct slice ns);
 
+/* Whether the caller may `verb` ("get", "watch", "deletecollection") the target; `name` of the target may be "". */
+bool api_may(struct ctl_call *call, const struct api_target *target, struct slice verb);
+/* Whether the caller may call a path that is not a resource's. */
+bool api_may_call(struct ctl_call *call, struct slice method, struct slice path);
+/* The paths ("*" is any segment) the caller may GET that are not resources'. */
+void api_each_readable_path(struct ctl_call *call, void (*on_path)(const char *pattern, void *data), void *data);
+
 /* ---------- api_answer.c: answers and their forms ---------- */
 
 enum api_form_type { API_FORM_OBJECT, API_FORM_TABLE, API_FORM_META };
@@ -46,6 +53,9 @@ struct api_form {
 };
 /* From the Accept header; ERR_NOT_ACCEPTABLE. */
 int api_form(struct ctl_call *call, struct api_form *ret, struct err *err);
+/* "v2" or "v2beta1" when Accept asks for discovery of all groups at once (apidiscovery.k8s.io) before anything else we
+ * write, else NULL. */
+const char *api_asks_for_all_groups(struct ctl_call *call);
 
 /* Fails with a Status whose details name the object and, from `report`, the causes. Both may be NULL. */
 void api_fail(struct ctl_call *call, const struct err *err, const struct api_target *target, const struct field_report *report);
@@ -226,6 +236,8 @@ int api_filter(struct ctl_call *call, const struct api_target *target, struct ct
 /* The objects of a namespace, for deleting it. The array is the arena's. */
 size_t api_namespace_objects(struct ctl_call *call, struct slice ns, struct ctl_object ***ret);
 
+/* The verbs of a kind, or of its status, NULL-terminated. */
+const char *const *api_discovery_verbs(bool is_status);
 void api_discovery_core(struct ctl_call *call);                                /* /api */
 void api_discovery_groups(struct ctl_call *call);                              /* /apis */
 void api_discovery_group(struct ctl_call *call, struct slice group);           /* /apis/G */
@@ -242,6 +254,9 @@ void api_diff_revisions(struct ctl_call *call);
 void api_rollback(struct ctl_call *call);
 void api_explain(struct ctl_call *call);
 void api_whoami(struct ctl_call *call);
+void api_review_access(struct ctl_call *call); /* SelfSubjectAccessReview: kubectl auth can-i */
+void api_review_rules(struct ctl_call *call);  /* SelfSubjectRulesReview: kubectl auth can-i --list */
+void api_review_self(struct ctl_call *call);   /* SelfSubjectReview: kubectl auth whoami */
 void api_audit(struct ctl_call *call);
 void api_audit_verify(struct ctl_call *call);
 void api_backup(struct ctl_call *call);

@@ -14,6 +14,19 @@ int api_filter(struct ctl_call *call, const struct api_target *target, struct ct
     return 0;
 }
 
+/* "Not older than" is true of everything once the head has come so far. */
+static int check_rev(struct ctl_call *call, uint64_t *ret_rev, struct err *err)
+{
+    struct slice text = ctl_call_param(call, "resourceVersion");
+    uint64_t head = ctl_cache_rev(call->control->cache);
+    *ret_rev = 0;
+    if (text.len != 0 && !api_parse_u64(text, ret_rev))
+        return err_set(err, ERR_BAD_REQUEST, "resourceVersion: \"%s\" is no revision", text.base);
+    if (*ret_rev > head)
+        return err_set(err, ERR_TIMEOUT, "Too large resource version: %llu, current: %llu", (unsigned long long)*ret_rev, (unsigned long long)head);
+    return 0;
+}
+
 /* ---------- get ---------- */
 
 static void reply_from_cache(struct ctl_call *call, const struct api_target *target, const struct ctl_object *object)
@@ -30,7 +43,8 @@ void api_get(struct ctl_call *call, const struct api_target *target)
     struct api_form form;
     struct err err = ERR_INIT;
     struct ctl_key key = api_key(target);
-    if (api_form(call, &form, &err) != 0) {
+    uint64_t rev;
+    if (api_form(call, &form, &err) != 0 || check_rev(call, &rev, &err) != 0) {
         api_fail(call, &err, NULL, NULL);
         return;
     }
@@ -53,18 +67,23 @@ struct list_call {
     struct ctl_list list;
 };
 
-/* "Not older than" is always true of the head; Exact is true of nothing else. */
-static int check_rev(struct ctl_call *call, struct err *err)
+/* As Kubernetes takes them together; Exact is true only of the newest revision, for what others listed is not kept. */
+static int check_match(struct ctl_call *call, struct err *err)
 {
-    struct slice text = ctl_call_param(call, "resourceVersion"), match = ctl_call_param(call, "resourceVersionMatch");
-    uint64_t rev = 0, head = ctl_cache_rev(call->control->cache);
-    if (text.len == 0)
-        return 0;
-    if (!api_parse_u64(text, &rev))
-        return err_set(err, ERR_BAD_REQUEST, "resourceVersion: \"%s\" is no revision", text.base);
-    if (rev > head)
-        return err_set(err, ERR_TIMEOUT, "Too large resource version: %llu, current: %llu", (unsigned long long)rev, (unsigned long long)head);
-    if (slice_is(match, "Exact") && rev != head)
+    struct slice match = ctl_call_param(call, "resourceVersionMatch");
+    uint64_t rev, head = ctl_cache_rev(call->control->cache);
+    bool is_exact = slice_is(match, "Exact");
+    if (check_rev(call, &rev, err) != 0 || match.len == 0)
+        return err->code == ERR_NONE ? 0 : -1;
+    if (!is_exact && !slice_is(match, "NotOlderThan"))
+        return err_set(err, ERR_BAD_REQUEST, "resourceVersionMatch: \"%.*s\" is none of Exact, NotOlderThan", (int)MIN(match.len, (size_t)100), match.base);
+    if (ctl_call_param(call, "resourceVersion").len == 0)
+        return err_set(err, ERR_BAD_REQUEST, "resourceVersionMatch: Forbidden without resourceVersion");
+    if (ctl_call_param(call, "continue").len != 0)
+        return err_set(err, ERR_BAD_REQUEST, "resourceVersionMatch: Forbidden with continue");
+    if (is_exact && rev == 0)
+        return err_set(err, ERR_BAD_REQUEST, "resourceVersionMatch: Exact is not possible of resourceVersion 0");
+    if (is_exact && rev != head)
         return err_set(err, ERR_GONE, "only the newest revision (%llu) is listed; see /selvedge/v1/diff for older ones", (unsigned long long)head);
     return 0;
 }
@@ -73,7 +92,7 @@ static int read_list(struct ctl_call *call, const struct api_target *target, str
 {
     struct slice limit_text = ctl_call_param(call, "limit"), token = ctl_call_param(call, "continue");
     uint64_t limit = 0;
-    if (api_form(call, &self->form, err) != 0 || api_filter(call, target, &self->filter, err) != 0 || check_rev(call, err) != 0)
+    if (api_form(call, &self->form, err) != 0 || api_filter(call, target, &self->filter, err) != 0 || check_match(call, err) != 0)
         return -1;
     if (limit_text.len != 0 && !api_parse_u64(limit_text, &limit))
         return err_set(err, ERR_BAD_REQUEST, "limit: \"%s\" is no number", limit_text.base);

@@ -19,6 +19,7 @@ struct watch_call {
     uint64_t ends_ms, bookmark_ms; /* bookmark_ms 0: none wanted */
     uint64_t told_rev;
     bool is_full, has_columns;
+    bool is_beginning; /* a bookmark is to say when all that was there has been told (sendInitialEvents) */
 };
 
 static void finish(struct watch_call *self)
@@ -90,7 +91,7 @@ static void send_object(struct watch_call *self, const struct ctl_event *event)
     strbuf_clear(&text);
 }
 
-static void send_bookmark(struct watch_call *self)
+static void send_bookmark(struct watch_call *self, bool is_begun)
 {
     uint64_t rev = ctl_watch_rev(self->watch);
     _cleanup_(arena_freep) struct arena *arena = arena_new(0);
@@ -106,6 +107,10 @@ static void send_bookmark(struct watch_call *self)
         json_set(arena, object, "metadata", json_new_object(arena));
     }
     json_set_str(arena, json_get(object, "metadata"), "resourceVersion", arena_printf(arena, "%llu", (unsigned long long)rev));
+    if (is_begun) {
+        struct json *annotations = json_set(arena, json_get(object, "metadata"), "annotations", json_new_object(arena));
+        json_set_str(arena, annotations, "k8s.io/initial-events-end", "true");
+    }
     self->told_rev = rev;
     send_tree(self, "BOOKMARK", object);
 }
@@ -118,8 +123,12 @@ static void go_on(struct watch_call *self)
     struct err err = ERR_INIT;
     while (!self->is_full) {
         int status = ctl_watch_next(self->watch, &event, &err);
-        if (status == 0)
+        if (status == 0) {
+            if (self->is_beginning)
+                send_bookmark(self, true);
+            self->is_beginning = false;
             return;
+        }
         if (status < 0) {
             send_error(self, &err);
             finish(self);
@@ -172,7 +181,7 @@ static void on_tick(struct timer *timer)
     }
     if (self->bookmark_ms != 0 && now >= self->bookmark_ms && !self->is_full) {
         if (ctl_watch_rev(self->watch) > self->told_rev)
-            send_bookmark(self);
+            send_bookmark(self, false);
         self->bookmark_ms = now + BOOKMARK_MS;
     }
     timer_start(&worker->timers, timer, now + TICK_MS);
@@ -198,18 +207,43 @@ static int read_timeout(struct ctl_call *call, uint64_t *ret_s, struct err *err)
     return 0;
 }
 
+/* A list as a stream (sendInitialEvents=true): what is there as ADDED, a bookmark that says so, then changes. false: changes
+ * from now on when no revision says from when. */
+static int read_beginning(struct watch_call *self, uint64_t *since, struct err *err)
+{
+    struct ctl_call *call = self->call;
+    struct slice initial = ctl_call_param(call, "sendInitialEvents"), match = ctl_call_param(call, "resourceVersionMatch");
+    uint64_t head = ctl_cache_rev(call->control->cache);
+    bool wants_bookmarks = is_true(ctl_call_param(call, "allowWatchBookmarks"));
+    if (initial.len == 0 && match.len != 0)
+        return err_set(err, ERR_BAD_REQUEST, "resourceVersionMatch: Forbidden: of watches only with sendInitialEvents");
+    if (initial.len == 0)
+        return 0;
+    if (!slice_is(match, "NotOlderThan"))
+        return err_set(err, ERR_BAD_REQUEST, "resourceVersionMatch: must be NotOlderThan with sendInitialEvents");
+    if (*since > head)
+        return err_set(err, ERR_TIMEOUT, "Too large resource version: %llu, current: %llu", (unsigned long long)*since, (unsigned long long)head);
+    if (is_true(initial)) {
+        *since = 0;
+        self->is_beginning = wants_bookmarks;
+    } else if (*since == 0) {
+        *since = head;
+    }
+    return 0;
+}
+
 static int read_params(struct watch_call *self, struct ctl_filter *filter, uint64_t *since, uint64_t *timeout_s, struct err *err)
 {
     struct ctl_call *call = self->call;
     struct slice rev = ctl_call_param(call, "resourceVersion");
-    if (is_true(ctl_call_param(call, "sendInitialEvents")))
-        return err_set(err, ERR_INVALID, "sendInitialEvents: Forbidden: streaming lists are not served; list first, then watch from its resourceVersion");
     if (api_form(call, &self->form, err) != 0 || read_timeout(call, timeout_s, err) != 0)
         return -1;
     if (self->form.is_yaml)
         return err_set(err, ERR_NOT_ACCEPTABLE, "watches are written as application/json");
     if (rev.len != 0 && !api_parse_u64(rev, since))
         return err_set(err, ERR_BAD_REQUEST, "resourceVersion: \"%s\" is no revision", rev.base);
+    if (read_beginning(self, since, err) != 0)
+        return -1;
     /* One object, watched by its own path, is a selection too. */
     return api_filter(call, &self->target, filter, err);
 }

@@ -33,6 +33,29 @@ def test_version_and_api_resources_are_found(control):
     assert "v1beta1" in control.kubectl("api-versions")
 
 
+def test_auth_can_i_is_answered(control):
+    assert control.kubectl("auth", "can-i", "create", "httproutes").strip() == "yes"
+    viewer = control.make_token("v", "viewer")
+    assert control.kubectl("auth", "can-i", "get", "gateways", token=viewer).strip() == "yes"
+    assert "the caller is viewer" in control.kubectl("auth", "can-i", "delete", "gateways", token=viewer, code=1)
+    rules = control.kubectl("auth", "can-i", "--list", token=viewer)
+    assert "httproutes.gateway.networking.k8s.io" in rules and "[get list watch]" in rules
+
+
+@pytest.mark.parametrize("command", ["logs web", "scale --replicas=2 svc/web", "exec web -- ls", "get events", "create deployment x --image=y"])
+def test_what_is_not_served_is_refused_by_name(shop, command):
+    text = shop.kubectl(*command.split(), code=1)
+    assert any(word in text for word in ('resource type "pods"', 'subresource "scale"', 'resource type "events"', '"deployments" in apps/v1')), text
+
+
+def test_prune_of_named_kinds(control, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(service(name).replace("namespace: default", "namespace: default, labels: {set: x}"))
+    prune = ("apply", "--prune", "-l", "set=x", "--prune-whitelist=core/v1/Service", "-f")
+    control.kubectl(*prune, tmp_path / "a.yaml", "-f", tmp_path / "b.yaml")
+    assert "service/b pruned" in control.kubectl(*prune, tmp_path / "a.yaml")
+
+
 def test_apply_creates_then_leaves_alone(shop):
     before = shop.kubectl("get", "svc", "web", "-o", "jsonpath={.metadata.resourceVersion}")
     out = shop.kubectl("apply", "-f", "-", stdin=GATEWAY + service() + route())

@@ -12,6 +12,8 @@ from lib.process import wait_until
 
 SERVICES = "/api/v1/namespaces/default/services"
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"
+SECRETS = "/api/v1/namespaces/default/secrets"
+REVIEWS = "/apis/authorization.k8s.io/v1"
 MERGE = "application/merge-patch+json"
 
 
@@ -55,6 +57,16 @@ def test_what_is_not_there_is_a_status_404(control, target):
 def test_methods_that_do_not_fit_are_405(control):
     assert control.call("PUT", SERVICES, {}, status=405)["reason"] == "MethodNotAllowed"
     assert control.call("POST", "/selvedge/v1/whoami", {}, status=405)
+    for method, target, allow in (("PUT", SERVICES, "GET, POST, DELETE"), ("OPTIONS", SERVICES + "/a", "GET, PUT, PATCH, DELETE"),
+                                  ("DELETE", ROUTES + "/a/status", "GET, PUT, PATCH"), ("PUT", "/selvedge/v1/tokens", "POST, GET")):
+        connection = UnixConnection(control.socket)
+        connection.request(method, target)
+        answer = connection.getresponse()
+        assert answer.status == 405 and answer.getheader("allow") == allow and json.loads(answer.read())["kind"] == "Status"
+
+
+def test_a_kind_of_a_group_that_is_not_there_is_named(control):
+    assert '"deployments" in apps/v1' in control.get("/apis/apps/v1/namespaces/default/deployments", status=404)["message"]
 
 
 @pytest.mark.parametrize("body, content_type, status", [
@@ -192,8 +204,82 @@ def test_tables_and_bare_metadata(control):
     assert get("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", SERVICES + "/web")["apiVersion"] == "meta.k8s.io/v1beta1"
     assert "object" not in get("application/json;as=Table;v=v1;g=meta.k8s.io", SERVICES + "?includeObject=None")["rows"][0]
     assert get("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io")["kind"] == "PartialObjectMetadataList"
-    assert get("application/json;as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io,application/json", "/apis")["kind"] == "APIGroupList"
     assert control.api("GET", SERVICES, headers={"accept": "image/png"})[0] == 406
+
+
+def test_discovery_of_all_groups_at_once_says_what_discovery_one_by_one_says(control):
+    def get(accept, target):
+        connection = UnixConnection(control.socket)
+        connection.request("GET", target, headers={"accept": accept})
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.getheader("vary") == "accept"
+        return answer.getheader("content-type"), json.loads(answer.read())
+
+    for version in ("v2", "v2beta1"):
+        asked = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+        told = {}
+        for target in ("/api", "/apis"):
+            content_type, body = get(f"{asked},application/json", target)
+            assert content_type == asked and body["apiVersion"] == f"apidiscovery.k8s.io/{version}"
+            for group in body["items"]:
+                for entry in group["versions"]:
+                    told[(group["metadata"].get("name", ""), entry["version"])] = entry["resources"]
+        one_by_one = {("", "v1"): "/api/v1"} | {(group["name"], v["version"]): f"/apis/{v['groupVersion']}"
+                                                for group in control.get("/apis")["groups"] for v in group["versions"]}
+        assert set(told) == set(one_by_one)
+        for at, target in one_by_one.items():
+            names = {r["name"]: r for r in control.get(target)["resources"]}
+            all_names = {r["resource"] for r in told[at]} | {f"{r['resource']}/{s['subresource']}" for r in told[at] for s in r.get("subresources", [])}
+            assert set(names) == all_names
+            for r in told[at]:
+                assert (r["scope"] == "Namespaced") == names[r["resource"]]["namespaced"] and r["verbs"] == names[r["resource"]]["verbs"]
+    assert get("application/json,application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", "/apis")[1]["kind"] == "APIGroupList"
+    assert get("application/json;g=apidiscovery.k8s.io;v=v9;as=APIGroupDiscoveryList,application/json", "/apis")[1]["kind"] == "APIGroupList"
+
+
+@pytest.mark.parametrize("query, status", [
+    ("resourceVersion=0", 200), ("resourceVersion=0&resourceVersionMatch=NotOlderThan", 200), ("resourceVersion=1&resourceVersionMatch=Exact", 410),
+    ("resourceVersion=0&resourceVersionMatch=Exact", 400), ("resourceVersionMatch=Exact", 400), ("resourceVersion=1&resourceVersionMatch=Foo", 400),
+    ("resourceVersion=x", 400), ("resourceVersion=99999999", 504), ("watch=1&resourceVersionMatch=NotOlderThan", 400),
+    ("watch=1&sendInitialEvents=true", 400), ("watch=1&sendInitialEvents=true&resourceVersionMatch=Exact", 400),
+    ("watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=99999999", 504)])
+def test_revisions_of_lists_are_taken_as_in_kubernetes(control, query, status):
+    control.call("POST", SERVICES, make_service("web"))
+    control.get(f"{SERVICES}?{query}", status=status)
+
+
+def test_a_get_may_ask_for_a_revision_too(control):
+    made = control.call("POST", SERVICES, make_service("web"))
+    control.get(f"{SERVICES}/web?resourceVersion={made['metadata']['resourceVersion']}")
+    control.get(f"{SERVICES}/web?resourceVersion=99999999", status=504)
+
+
+# ---- protobuf ----
+
+PROTO = "application/vnd.kubernetes.protobuf"
+# As kubectl 1.33 sends them.
+PROTO_NAMESPACE = "6b3873000a0f0a02763112094e616d657370616365121c0a140a0473686f7012001a0022002a0032003800420012001a020a001a002200"
+PROTO_SECRET = "6b3873000a0c0a0276311206536563726574121d0a110a017312001a0022002a0032003800420012060a01611201621a001a002200"
+PROTO_CAN_I = ("6b3873000a320a17617574686f72697a6174696f6e2e6b38732e696f2f7631121753656c665375626a65637441636365737352657669657712400a10"
+               "0a0012001a0022002a0032003800420012220a200a0764656661756c7412036765741a0022002a08736572766963657332003a001a08080012001a00"
+               "20001a002200")
+
+
+def test_what_typed_clients_send_in_protobuf_is_taken(control):
+    made = control.call("POST", "/api/v1/namespaces?fieldManager=kubectl-create&fieldValidation=Strict", bytes.fromhex(PROTO_NAMESPACE), PROTO, status=201)
+    assert made["metadata"]["name"] == "shop" and made["kind"] == "Namespace"
+    assert control.call("POST", SECRETS, bytes.fromhex(PROTO_SECRET), PROTO, status=201)["data"] == {"a": "Yg=="}
+    answer = control.call("POST", REVIEWS + "/selfsubjectaccessreviews", bytes.fromhex(PROTO_CAN_I), PROTO, status=201)
+    assert answer["status"] == {"allowed": True}
+
+
+def test_protobuf_that_is_not_understood_is_refused(control):
+    control.call("POST", SERVICES, b"{}", PROTO, status=400)
+    control.call("POST", SERVICES, bytes.fromhex(PROTO_NAMESPACE), PROTO, status=400)
+    control.call("POST", SERVICES, bytes.fromhex(PROTO_NAMESPACE)[:-30], PROTO, status=400)
+    control.call("PUT", "/api/v1/namespaces/default/status", bytes.fromhex(PROTO_NAMESPACE), PROTO, status=415)
+    control.api("GET", SERVICES, headers={"accept": f"{PROTO},application/json"})
+    assert control.api("GET", SERVICES, headers={"accept": PROTO})[0] == 406
 
 
 # ---- watches ----
@@ -233,6 +319,30 @@ def test_watch_without_revision_begins_with_what_is_there_and_ends_in_time(contr
     assert watch.next() is None
 
 
+def test_a_list_comes_as_a_stream_that_says_where_it_ends(control):
+    control.apply(service("a") + service("b"))
+    asked = f"{SERVICES}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    watch = Watch(control, asked)
+    assert {watch.next()["object"]["metadata"]["name"] for _ in range(2)} == {"a", "b"}
+    end = watch.next()
+    assert end["type"] == "BOOKMARK" and end["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    assert int(end["object"]["metadata"]["resourceVersion"]) >= control.get("/selvedge/v1/revisions")["head"]
+    control.call("POST", SERVICES, make_service("later"))
+    assert watch.next()["object"]["metadata"]["name"] == "later"
+    watch.close()
+    none = Watch(control, asked + "&labelSelector=no%3Dsuch")
+    assert none.next()["type"] == "BOOKMARK"
+    none.close()
+
+
+def test_a_watch_without_initial_events_begins_now(control):
+    control.call("POST", SERVICES, make_service("web"))
+    watch = Watch(control, f"{SERVICES}?watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan")
+    control.call("POST", SERVICES, make_service("later"))
+    assert watch.next()["object"]["metadata"]["name"] == "later"
+    watch.close()
+
+
 def test_watch_follows_selectors(control):
     watch = Watch(control, f"{SERVICES}?watch=true&labelSelector=a%3Db")
     control.call("POST", SERVICES, make_service("web"))
@@ -261,7 +371,6 @@ def test_watches_end_with_the_process(control):
 
 
 def test_watch_refuses_what_it_does_not_do(control):
-    control.get(SERVICES + "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", status=422)
     control.get(SERVICES + "?watch=true&resourceVersion=abc", status=400)
     control.get(SERVICES + "?watch=true&resourceVersion=999999", status=504)
 
@@ -317,6 +426,51 @@ def test_pages_of_other_origins_change_nothing(control):
     assert tls_call(control, "POST", SERVICES, control.token, body, {"origin": "null"})[0] == 403
     assert tls_call(control, "POST", SERVICES, control.token, body, {"content-type": "text/plain"})[0] == 415
     assert tls_call(control, "POST", SERVICES, control.token, body, {"origin": f"https://127.0.0.1:{control.port}"})[0] == 201
+
+
+def can_i(control, token, verb, resource, namespace="", **more):
+    attributes = {"verb": verb, "resource": resource.partition(".")[0], "group": resource.partition(".")[2], "namespace": namespace, **more}
+    status, text = tls_call(control, "POST", REVIEWS + "/selfsubjectaccessreviews", token, {"spec": {"resourceAttributes": attributes}})
+    assert status == 201, text
+    return json.loads(text)["status"]["allowed"]
+
+
+def test_reviews_tell_what_the_caller_may(control):
+    viewer, editor = control.make_token("v", "viewer"), control.make_token("e", "editor", namespaces=["shop"])
+    assert can_i(control, control.token, "*", "*.*") and can_i(control, control.token, "delete", "nodes.selvedge.dev")
+    assert can_i(control, viewer, "watch", "services", "default") and not can_i(control, viewer, "create", "services", "default")
+    assert can_i(control, editor, "deletecollection", "httproutes.gateway.networking.k8s.io", "shop")
+    assert can_i(control, editor, "patch", "gateways.gateway.networking.k8s.io", "shop", subresource="status")
+    assert not can_i(control, editor, "get", "services", "shop", subresource="scale")
+    assert not can_i(control, editor, "get", "services", "default") and not can_i(control, editor, "get", "services")
+    assert can_i(control, editor, "get", "namespaces", name="shop") and not can_i(control, editor, "list", "namespaces", name="shop")
+    assert not can_i(control, editor, "*", "*.*", "shop") and not can_i(control, control.token, "get", "pods")
+    def may_get(token, path):
+        return json.loads(tls_call(control, "POST", REVIEWS + "/selfsubjectaccessreviews", token,
+                                   {"spec": {"nonResourceAttributes": {"path": path, "verb": "get"}}})[1])["status"]["allowed"]
+    assert may_get(viewer, "/selvedge/v1/revisions") and not may_get(editor, "/selvedge/v1/revisions")
+    assert not may_get(viewer, "/selvedge/v1/audit") and may_get(control.token, "/selvedge/v1/audit") and may_get(viewer, "/healthz")
+    assert not may_get(control.token, "/nothing")
+
+
+def test_reviews_list_rules_and_name_the_caller(control):
+    editor = control.make_token("e", "editor", namespaces=["shop"])
+    body = json.loads(tls_call(control, "POST", REVIEWS + "/selfsubjectrulesreviews", editor, {"spec": {"namespace": "shop"}})[1])
+    rules = {(rule["apiGroups"][0], resource): rule["verbs"] for rule in body["status"]["resourceRules"] for resource in rule["resources"]
+             if "resourceNames" not in rule}
+    assert "create" in rules[("", "services")] and ("selvedge.dev", "nodes") not in rules
+    named = [rule for rule in body["status"]["resourceRules"] if "resourceNames" in rule]
+    assert named == [{"verbs": ["get"], "apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["shop"]}]
+    elsewhere = json.loads(tls_call(control, "POST", REVIEWS + "/selfsubjectrulesreviews", editor, {"spec": {"namespace": "default"}})[1])
+    assert all("services" not in rule["resources"] for rule in elsewhere["status"]["resourceRules"])
+    me = json.loads(tls_call(control, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", editor, {})[1])
+    assert me["status"]["userInfo"] == {"username": "token:e", "groups": ["role:editor"], "extra": {"namespaces": ["shop"]}}
+    assert tls_call(control, "POST", REVIEWS + "/selfsubjectaccessreviews", None, {"spec": {}})[0] == 401
+    control.call("POST", REVIEWS + "/selfsubjectaccessreviews", {"spec": {}}, status=422)
+    control.call("POST", REVIEWS + "/selfsubjectaccessreviews", {"kind": "Service"}, status=400)
+    before = len(control.get("/selvedge/v1/audit")["items"])
+    control.call("POST", REVIEWS + "/selfsubjectrulesreviews", {"spec": {}}, status=201)
+    assert len(control.get("/selvedge/v1/audit")["items"]) == before, "a question is no write"
 
 
 # ---- bulk apply, history ----
