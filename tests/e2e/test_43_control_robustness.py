@@ -1,8 +1,10 @@
 """What the control process must withstand: kills, broken disks and files, hostile calls, slow watchers."""
+import codecs
 import http.client
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import sqlite3
@@ -14,7 +16,7 @@ import pytest
 
 from lib.control import GATEWAY, YAML, Control, route, service
 from lib.gateway import UnixConnection
-from lib.process import BIN, free_port, wait_until
+from lib.process import BIN, ROOT, free_port, wait_until
 
 IS_LONG = os.environ.get("SELVEDGE_LONG") == "1"
 SERVICES = "/api/v1/namespaces/default/services"
@@ -362,6 +364,40 @@ def test_hostile_bodies_are_refused_in_bounded_memory(control, record_property):
     assert grown < 64 * 1024
     assert control.get(SERVICES)["items"] == []
     record_property("figures", f"resident memory grew by {grown} kB")
+
+
+def json_cases(verdict):
+    """The cases of the unit test, one C literal a line."""
+    literal = re.compile(r'"((?:[^"\\]|\\.)*)"')
+    lines = (ROOT / "tests/unit/core/base/json_cases.def").read_text().splitlines()
+    return [b"".join(codecs.escape_decode(text)[0] for text in literal.findall(line)) for line in lines if line.startswith(f"{verdict}(")]
+
+
+def test_json_is_read_as_its_grammar_has_it_and_nothing_else(control, record_property):
+    """Illegal documents are 400 wherever a body is read; legal ones are read, whatever is then said of what they hold."""
+    legal, illegal = json_cases("LEGAL"), json_cases("ILLEGAL")
+    assert len(legal) > 70 and len(illegal) > 190
+    connection = UnixConnection(control.socket)
+
+    def post(target, body, content_type):
+        connection.request("PATCH" if content_type == MERGE else "POST", target, body, {"content-type": content_type})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    control.apply(service())
+    before = control.process.rss_kb()
+    for target, content_type in ((SERVICES, "application/json"), (SERVICES + "/web", MERGE), ("/selvedge/v1/rollback", "application/json"),
+                                 ("/selvedge/v1/explain", "application/json"), ("/selvedge/v1/tokens", "application/json")):
+        for body in illegal:
+            status, answer = post(target, body, content_type)
+            assert (status, answer["reason"]) == (400, "BadRequest") and answer["message"], f"{target} {body[:80]}: {status} {answer}"
+        for body in legal:
+            status, answer = post(target, body, content_type)
+            assert 400 <= status < 500 or content_type == MERGE, f"{target} {body[:80]}: {status} {answer}"
+            assert "line " not in answer.get("message", ""), f"{target} {body[:80]} was not read: {answer}"
+    grown = control.process.rss_kb() - before
+    assert grown < 32 * 1024
+    record_property("figures", f"{5 * (len(legal) + len(illegal))} documents; resident memory grew by {grown} kB")
 
 
 def test_oversized_bodies_are_413(control):
