@@ -107,7 +107,8 @@ static void on_done(void *data, const struct net_http_response *response, const 
 
 static bool go_on(void *data)
 {
-    return !cli_is_interrupted();
+    const struct call *call = data;
+    return !cli_is_interrupted() && !ferror(call->cli->out); /* who cannot be told more needs no more */
 }
 
 static const char *where(const struct cli_server *server)
@@ -133,11 +134,15 @@ static int tell_unreachable(struct cli *cli, const struct cli_server *server, co
 {
     if (cli_is_interrupted())
         return CLI_INTERRUPTED;
+    if (ferror(cli->out))
+        return CLI_OK; /* main() tells */
     const char *trouble = server->socket_path != NULL ? socket_trouble(server->socket_path) : NULL;
     cli_fail(cli, CLI_UNREACHABLE, "the control API at %s cannot be reached: %s", where(server), trouble != NULL ? trouble : err->text);
     if (server->socket_path != NULL)
         fprintf(cli->err, "Is selvedge-gateway running on this host, and may you open its socket? --socket names another one, "
                           "--server https://HOST:7443 another host.\n");
+    else if (strstr(err->text, "certificate") != NULL)
+        fprintf(cli->err, "--ca FILE names the authority that the API's certificate is from: ca.crt in the control process's data folder.\n");
     return CLI_UNREACHABLE;
 }
 

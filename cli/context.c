@@ -64,6 +64,8 @@ static int use_url(struct cli *cli, const char *url, const char *token, const ch
     while (len > 8 && url[len - 1] == '/')
         --len;
     ret->url = arena_strndup(cli->arena, url, len);
+    if (ca != NULL && access(ca, R_OK) != 0)
+        return err_errno(err, "ca: open '%s'", ca);
     ret->ca_file = ca;
     return take_token(cli, token, &ret->token, err);
 }

@@ -235,6 +235,8 @@ static int watch(struct get *get)
         strbuf_reset(&get->line);
         if (cli_is_interrupted())
             return CLI_INTERRUPTED;
+        if (ferror(get->cli->out))
+            return CLI_OK; /* main() tells */
         if (status != CLI_OK || get->is_over)
             return status != CLI_OK ? status : get->status;
         if (get->is_gone && (status = get_one(get, &list)) != CLI_OK)

@@ -47,7 +47,9 @@ int verb_rollback(struct cli *cli)
             cli_print_changes(cli, json_get(result, "changes"), "  ");
     }
     const char *rev = cli_apply_revision(cli, answer.json);
-    if (rev == NULL || cli->options.dry_run)
+    if (json_find(answer.json, "results", NULL)->num == 0)
+        fprintf(cli->out, "nothing to change: it is as it was at %lld\n", revision);
+    if (rev == NULL || cli->options.dry_run || json_find(answer.json, "results", NULL)->num == 0)
         return CLI_OK;
     fprintf(cli->out, "%srevision %s: as it was at %lld%s\n", cli_color(cli, CLI_FAINT), rev, revision, cli_color(cli, CLI_PLAIN));
     return cli->options.wait ? cli_wait_revision(cli, rev) : CLI_OK;

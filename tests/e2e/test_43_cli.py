@@ -359,8 +359,35 @@ def test_kubeconfig_works_for_selvedge_and_kubectl(control, cli, shop, tmp_path)
 def test_a_certificate_of_another_authority_is_not_taken(control, cli, tmp_path):
     far = Cli(tmp_path, "--server", f"https://127.0.0.1:{control.port}", "--token", control.token)
     far("get", "namespaces", code=UNREACHABLE)
-    assert "certificate" in far.stderr.lower()
+    assert "certificate" in far.stderr.lower() and "--ca FILE" in far.stderr
     far("get", "namespaces", "--insecure")
+
+
+@pytest.mark.parametrize("args, code, told", [
+    (("--ca", "none.crt"), USAGE, "none.crt"), (("--token", "@none"), USAGE, "none"), (("--token", "sv_wrong", "--insecure"), REFUSED, "not valid"),
+    (("--insecure",), REFUSED, "--token"), (("--config", "none", "--context", "x"), USAGE, "none")])
+def test_what_is_wrong_with_the_way_to_the_api_is_named(control, tmp_path, args, code, told):
+    server = () if "--config" in args else ("--server", f"https://127.0.0.1:{control.port}")
+    far = Cli(tmp_path, *server, *args)
+    far("get", "namespaces", code=code)
+    assert told in far.stderr
+
+
+@pytest.mark.parametrize("args", ["get services", "get services -o yaml", "get services -w", "get services -o json -w", "history", "help", "version", "kubeconfig",
+                                  "explain-field httproute", "completion bash", "doctor"])
+@pytest.mark.parametrize("sink", ["/dev/full", "closed"])
+def test_output_that_cannot_be_written_is_told(control, shop, tmp_path, args, sink):
+    redirect = ">&-" if sink == "closed" else "> /dev/full"
+    command = f"exec {BIN / 'selvedge'} {args} --socket {control.socket} {redirect}"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=30, env={"HOME": str(tmp_path)})
+    assert done.returncode == LOCAL and "cannot write the output" in done.stderr
+
+
+def test_a_reader_that_leaves_ends_it_quietly(control, shop, tmp_path):
+    command = f"{BIN / 'selvedge'} get services --socket {control.socket} | head -1"
+    done = subprocess.run(["sh", "-c", command + f"; {BIN / 'selvedge'} get ns --socket {control.socket} 2>&- <&-"], capture_output=True, text=True, timeout=30,
+                          env={"HOME": str(tmp_path)})
+    assert done.stdout.splitlines()[0].startswith("NAME") and "default" in done.stdout and done.stderr == ""
 
 
 def test_no_control_process_is_4(tmp_path):
@@ -392,3 +419,14 @@ def test_completion_knows_verbs_kinds_and_options(cli, shell):
     assert "explain-field" in complete("expl")
     assert complete("get", "httpr") == ["httproutes"]
     assert "--prune" in complete("apply", "--pr") and complete("get", "-o", "ya") == ["yaml"]
+    assert complete("rollback", "7", "httpr") == ["httproutes"] and complete("rollback", "") == []
+
+
+def test_completion_knows_objects(control, cli, shop):
+    def complete(*words):
+        text = cli("completion", "bash") + f"\nCOMP_WORDS=(selvedge {' '.join(words)}); COMP_CWORD={len(words)}; _selvedge; echo \"${{COMPREPLY[@]}}\"\n"
+        env = {"PATH": f"{BIN}:{os.environ['PATH']}", "SELVEDGE_SOCKET": str(control.socket)}
+        return subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=30, env=env).stdout.split()
+
+    assert complete("get", "httproutes", "w") == ["web"] and complete("edit", "httproute/w") == ["httproute/web"]
+    assert complete("get", "-n", "d") == ["default"]
