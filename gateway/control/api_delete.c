@@ -68,32 +68,6 @@ struct gathered {
     size_t num;
 };
 
-static void add_all(struct ctl_call *call, struct gathered *all, const struct ctl_list *list)
-{
-    struct ctl_object **objects = arena_alloc(call->arena, (all->num + list->num + 1) * sizeof(*objects));
-    if (all->num != 0)
-        memcpy(objects, all->objects, all->num * sizeof(*objects));
-    if (list->num != 0)
-        memcpy(objects + all->num, list->objects, list->num * sizeof(*objects));
-    all->objects = objects;
-    all->num += list->num;
-}
-
-size_t api_namespace_objects(struct ctl_call *call, struct slice ns, struct ctl_object ***ret)
-{
-    struct gathered all = {0};
-    for (size_t i = 0; i < KIND_COUNT; ++i) {
-        const struct kind *kind = kind_get((enum kind_id)i);
-        struct ctl_filter filter = {.kind = api_kind_key(kind), .ns = ns};
-        struct ctl_list list;
-        struct err ignored = ERR_INIT; /* without a token it cannot fail */
-        if (kind->is_namespaced && ctl_cache_list(call->control->cache, &filter, 0, SLICE(""), call->arena, &list, &ignored) == 0)
-            add_all(call, &all, &list);
-    }
-    *ret = all.objects;
-    return all.num;
-}
-
 static int gather(struct delete_op *op, struct gathered *all, struct err *err)
 {
     struct ctl_call *call = op->call;
@@ -113,12 +87,7 @@ static int gather(struct delete_op *op, struct gathered *all, struct err *err)
     for (size_t i = 0; i < list.num; ++i)
         if (check_protected(op, list.objects[i]->key.name, err) != 0 || check_object(op, list.objects[i], err) != 0)
             return -1;
-    add_all(call, all, &list);
-    for (size_t i = 0; op->target.kind->id == KIND_NAMESPACE && i < list.num; ++i) {
-        struct ctl_list inside = {0};
-        inside.num = api_namespace_objects(call, list.objects[i]->key.name, &inside.objects);
-        add_all(call, all, &inside);
-    }
+    *all = (struct gathered){list.objects, list.num};
     return 0;
 }
 
@@ -136,21 +105,36 @@ static void on_deleted(struct api_txn *txn)
         fail(op, &txn->txn.err);
 }
 
+/* What is in a namespace goes with it, whatever was created there meanwhile: creating checks for the namespace in its own
+ * transaction, so that it comes before this one and is found by it, or after and is refused. Nobody can keep a namespace
+ * alive by writing to it. */
+static size_t add_contents(struct ctl_write *writes, struct slice ns)
+{
+    size_t num = 0;
+    for (size_t i = 0; i < KIND_COUNT; ++i) {
+        const struct kind *kind = kind_get((enum kind_id)i);
+        if (kind->is_namespaced)
+            writes[num++] = (struct ctl_write){.op = CTL_DELETE_ALL, .key = {api_kind_key(kind), ns, SLICE("")}};
+    }
+    return num;
+}
+
 static void submit(struct delete_op *op, const struct gathered *all)
 {
     struct ctl_call *call = op->call;
     const struct api_target *target = &op->target;
-    struct ctl_write *writes = arena_zalloc(call->arena, (all->num + 1) * sizeof(*writes));
+    size_t num = 0, most = target->kind->id == KIND_NAMESPACE ? KIND_COUNT + 1 : 1;
+    struct ctl_write *writes = arena_zalloc(call->arena, all->num * most * sizeof(*writes));
     for (size_t i = 0; i < all->num; ++i) {
         const struct ctl_key *key = &all->objects[i]->key;
-        writes[i].op = CTL_DELETE;
-        writes[i].key = (struct ctl_key){arena_slice(call->arena, key->kind), arena_slice(call->arena, key->ns), arena_slice(call->arena, key->name)};
-        writes[i].expect_rev = op->is_collection || op->rev != 0 || op->uid.base != NULL ? all->objects[i]->rev : 0;
+        struct ctl_write *write = &writes[num++];
+        write->op = CTL_DELETE;
+        write->key = (struct ctl_key){arena_slice(call->arena, key->kind), arena_slice(call->arena, key->ns), arena_slice(call->arena, key->name)};
+        write->expect_rev = op->is_collection || op->rev != 0 || op->uid.base != NULL ? all->objects[i]->rev : 0;
+        if (target->kind->id == KIND_NAMESPACE)
+            num += add_contents(writes + num, write->key.name);
     }
-    op->txn.txn = (struct ctl_txn){.writes = writes, .num_writes = all->num};
-    /* Nothing may be created in a namespace between looking into it and deleting it. */
-    if (target->kind->id == KIND_NAMESPACE)
-        op->txn.txn.expect_head = ctl_cache_rev(call->control->cache);
+    op->txn.txn = (struct ctl_txn){.writes = writes, .num_writes = num};
     op->txn.done = on_deleted;
     api_txn_submit(&op->txn, call, "delete",
                    arena_printf(call->arena, "%s %.*s%s%.*s", api_resource_name(call->arena, target->kind), (int)target->ns.len, target->ns.base,

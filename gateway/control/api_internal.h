@@ -233,8 +233,6 @@ void api_delete(struct ctl_call *call, const struct api_target *target);
 void api_delete_collection(struct ctl_call *call, const struct api_target *target);
 /* The filter of a list, watch or deletecollection from the parameters. */
 int api_filter(struct ctl_call *call, const struct api_target *target, struct ctl_filter *ret, struct err *err);
-/* The objects of a namespace, for deleting it. The array is the arena's. */
-size_t api_namespace_objects(struct ctl_call *call, struct slice ns, struct ctl_object ***ret);
 
 /* The verbs of a kind, or of its status, NULL-terminated. */
 const char *const *api_discovery_verbs(bool is_status);

@@ -23,6 +23,7 @@ static const char *const stmt_sql[ST_NUM_STMTS] = {
     [ST_RELEASE] = "RELEASE txn",
     [ST_ROLLBACK_TO] = "ROLLBACK TO txn",
     [ST_OBJECT_GET] = "SELECT rev, object FROM object WHERE kind = ? AND namespace = ? AND name = ?",
+    [ST_OBJECT_NAMES] = "SELECT name FROM object WHERE kind = ? AND namespace = ? ORDER BY name",
     [ST_OBJECT_PUT] =
         "INSERT INTO object (kind, namespace, name, rev, object) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, namespace, name) DO UPDATE SET rev = excluded.rev, object = excluded.object",

@@ -32,8 +32,10 @@ struct ctl_key {
     struct slice name;
 };
 
-/* DELETE of what is absent is ERR_NOT_FOUND. CHECK writes nothing: its expectations must hold for the transaction to commit (a namespace that must exist). */
-enum ctl_op { CTL_PUT, CTL_DELETE, CTL_CHECK };
+/* DELETE of what is absent is ERR_NOT_FOUND. CHECK writes nothing: its expectations must hold for the transaction to commit (a namespace that must exist).
+ * DELETE_ALL deletes every object of the key's kind and namespace (its name is ignored) that is there when the
+ * transaction runs; none is fine. In rows it is so many DELETEs. */
+enum ctl_op { CTL_PUT, CTL_DELETE, CTL_CHECK, CTL_DELETE_ALL };
 
 /* One row of the change log, and one object at head. All texts are borrowed for the duration of the callback. */
 struct ctl_change {

@@ -15,6 +15,10 @@
 struct run {
     struct ctl_store *store;
     struct ctl_txn *txn;
+    const struct ctl_write *writes; /* the transaction's, or `expanded` */
+    size_t num_writes;
+    struct ctl_write *expanded; /* heap: DELETE_ALL spelled out; NULL without one */
+    size_t *origins;            /* heap: which of the transaction's each of `expanded` came from */
     uint64_t rev;
     uint32_t seq;
 };
@@ -42,8 +46,8 @@ static struct ctl_change *add_row(struct st_group *group)
 
 static int fail_write(struct run *run, size_t index, uint64_t found, enum err_code code, const char *why)
 {
-    const struct ctl_key *key = &run->txn->writes[index].key;
-    run->txn->failed_write = index;
+    const struct ctl_key *key = &run->writes[index].key;
+    run->txn->failed_write = run->origins != NULL ? run->origins[index] : index;
     run->txn->found_rev = found;
     const char *slash = memrchr(key->kind.base, '/', key->kind.len);
     struct slice plural = key->kind;
@@ -79,7 +83,7 @@ static int look(struct run *run, const struct ctl_key *key, uint64_t *ret_rev, s
 /* 1: refused by what is there. */
 static int check_expectations(struct run *run, size_t index, uint64_t found)
 {
-    const struct ctl_write *write = &run->txn->writes[index];
+    const struct ctl_write *write = &run->writes[index];
     char why[128];
     if (write->expect_absent && found != 0) {
         fail_write(run, index, found, ERR_EXISTS, "already exists");
@@ -124,7 +128,7 @@ static int log_change(struct run *run, const struct ctl_change *row)
 static int run_write(struct run *run, size_t index)
 {
     const struct ctl_txn *txn = run->txn;
-    const struct ctl_write *write = &txn->writes[index];
+    const struct ctl_write *write = &run->writes[index];
     uint64_t found;
     struct slice before;
     if (write->object.len > ST_OBJECT_MAX) {
@@ -153,6 +157,60 @@ static int run_write(struct run *run, size_t index)
         .request_id = txn->request_id,
     };
     return change_object(run, write) != 0 || log_change(run, row) != 0 ? -1 : 0;
+}
+
+/* ---------- DELETE_ALL ---------- */
+
+static void expand_one(struct run *run, size_t origin, struct ctl_write write, size_t *cap)
+{
+    if (run->num_writes == *cap) {
+        *cap = MAX((size_t)64, *cap * 2);
+        run->expanded = xrealloc(run->expanded, *cap * sizeof(*run->expanded));
+        run->origins = xrealloc(run->origins, *cap * sizeof(*run->origins));
+    }
+    run->origins[run->num_writes] = origin;
+    run->expanded[run->num_writes++] = write;
+}
+
+static int expand_all(struct run *run, size_t origin, size_t *cap)
+{
+    struct st_group *group = &run->store->group;
+    sqlite3_stmt *stmt = run->store->stmts[ST_OBJECT_NAMES];
+    const struct ctl_key *key = &run->txn->writes[origin].key;
+    int step, result = 0;
+    if (group->arena == NULL)
+        group->arena = arena_new(0);
+    st_bind(stmt, "tt", key->kind, key->ns);
+    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct slice name = arena_slice(group->arena, st_text(stmt, 0));
+        expand_one(run, origin, (struct ctl_write){.op = CTL_DELETE, .key = {key->kind, key->ns, name}}, cap);
+    }
+    if (step != SQLITE_DONE)
+        result = st_err(run->store->db, &run->txn->err, "list the objects");
+    (void)sqlite3_reset(stmt); /* repeats the error of the step */
+    return result;
+}
+
+/* What is there is known only here, where nobody can add to it any more. */
+static int expand(struct run *run)
+{
+    const struct ctl_txn *txn = run->txn;
+    size_t num_all = 0, cap = 0;
+    run->writes = txn->writes;
+    run->num_writes = txn->num_writes;
+    for (size_t i = 0; i < txn->num_writes; ++i)
+        num_all += txn->writes[i].op == CTL_DELETE_ALL;
+    if (num_all == 0)
+        return 0;
+    run->num_writes = 0;
+    for (size_t i = 0; i < txn->num_writes; ++i) {
+        if (txn->writes[i].op != CTL_DELETE_ALL)
+            expand_one(run, i, txn->writes[i], &cap);
+        else if (expand_all(run, i, &cap) != 0)
+            return -1;
+    }
+    run->writes = run->expanded;
+    return 0;
 }
 
 /* ---------- the whole ---------- */
@@ -203,16 +261,16 @@ static int run_writes(struct run *run)
     struct ctl_txn *txn = run->txn;
     size_t num_changes = 0;
     bool is_status = true;
-    for (size_t i = 0; i < txn->num_writes; ++i) {
-        num_changes += txn->writes[i].op != CTL_CHECK;
-        is_status = is_status && (txn->writes[i].is_status || txn->writes[i].op == CTL_CHECK);
+    for (size_t i = 0; i < run->num_writes; ++i) {
+        num_changes += run->writes[i].op != CTL_CHECK;
+        is_status = is_status && (run->writes[i].is_status || run->writes[i].op == CTL_CHECK);
     }
     if (num_changes != 0)
         run->rev = run->store->next_head + 1;
     /* The revision first: its changes refer to it. */
     if (num_changes != 0 && add_revision(run, num_changes, is_status) != 0)
         return -1;
-    for (size_t i = 0; i < txn->num_writes; ++i) {
+    for (size_t i = 0; i < run->num_writes; ++i) {
         int result = run_write(run, i);
         if (result != 0)
             return result;
@@ -239,7 +297,7 @@ static int run_checked(struct run *run)
                 (unsigned long long)head, (unsigned long long)txn->expect_head);
         return 1;
     }
-    return run_writes(run);
+    return expand(run) != 0 ? -1 : run_writes(run);
 }
 
 static int add_audit(struct run *run)
@@ -295,6 +353,8 @@ int st_txn_run(struct ctl_store *store, struct ctl_txn *txn, bool *ret_fatal)
     }
     if (result >= 0 && add_audit(&run) != 0)
         result = -1;
+    free(run.expanded);
+    free(run.origins);
     *ret_fatal = result < 0;
     return result == 0 ? 0 : -1;
 }

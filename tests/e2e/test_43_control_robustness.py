@@ -304,6 +304,46 @@ endpoints: [{{addresses: ["127.0.0.1"]}}]
 
 
 # ---- hostile calls ----
+# ---- namespaces that are written to while they go ----
+
+def test_a_namespace_goes_under_constant_writes(control):
+    namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: busy}\n"
+    control.apply(namespace)
+    is_over, unexpected = threading.Event(), []
+
+    def create(t):
+        for i in range(100_000):
+            if is_over.is_set():
+                return
+            status, text = control.api("POST", "/api/v1/namespaces/busy/services", {"metadata": {"name": f"s{t}-{i}"}, "spec": {"ports": [{"port": 80}]}})
+            if status not in (201, 404):
+                unexpected.append((status, text))
+            elsewhere = control.api("PATCH", f"{SERVICES}/web", {"metadata": {"annotations": {"n": f"{t}-{i}"}}}, MERGE)[0]
+            if elsewhere != 200:
+                unexpected.append((elsewhere, "PATCH"))
+    control.apply(service())
+    threads = [threading.Thread(target=create, args=(t,)) for t in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            wait_until("something in it", lambda: control.get("/api/v1/namespaces/busy/services")["items"])
+            control.call("DELETE", "/api/v1/namespaces/busy")
+            assert control.get("/api/v1/namespaces/busy/services")["items"] == []  # and nothing comes after it
+            assert control.api("GET", "/api/v1/namespaces/busy")[0] == 404
+            control.apply(namespace)
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+    assert not unexpected
+    control.call("DELETE", "/api/v1/namespaces/busy")
+    database = copy_database(control, control.folder / "copy")
+    assert database.execute("SELECT count(*) FROM object WHERE namespace = 'busy'").fetchone() == (0,)
+    check_log(database)
+    database.close()
+
+
 
 def send_raw(control, data, want_answer=True):
     """(status, head, body) of bytes sent as they are; (0, …) when the connection just ended."""

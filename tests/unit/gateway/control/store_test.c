@@ -565,6 +565,40 @@ static void files_are_for_their_owner_only(void **state)
     }
 }
 
+static struct ctl_write delete_all_of(const char *ns)
+{
+    struct ctl_write write = {.op = CTL_DELETE_ALL, .key = key_of_name("")};
+    write.key.ns = slice_of(ns);
+    return write;
+}
+
+static void all_of_a_namespace_is_what_is_there_when_it_is_deleted(void **state)
+{
+    put(store, "b", "2");
+    put(store, "a", "1");
+    struct ctl_write elsewhere = put_of("c", "3");
+    elsewhere.key.ns = SLICE("cart");
+    assert_int_equal(write_all(store, &elsewhere, 1, NULL), 3);
+    strbuf_reset(&seen);
+    struct ctl_write writes[] = {delete_all_of("shop"), put_of("z", "9"), delete_all_of("none")};
+    writes[1].key.ns = SLICE("cart");
+    assert_int_equal(write_all(store, writes, 3, NULL), 4);
+    assert_string_equal(seen.base, "4.0 del a 1<1\n4.1 del b 2<2\n4.2 put z 9<\n");
+    assert_string_equal(all(), "c@3=3 z@4=9 ");
+    assert_sound();
+    struct err err = ERR_INIT;
+    struct ctl_write refused[] = {delete_all_of("cart"), delete_of("absent")};
+    struct ctl_txn txn = {.writes = refused, .num_writes = 2};
+    assert_int_equal(ctl_store_write(store, &txn), -1);
+    assert_int_equal(txn.err.code, ERR_NOT_FOUND);
+    assert_int_equal(txn.failed_write, 1); /* as the caller counts */
+    assert_int_equal(write_all(store, refused, 2, &err), 0);
+    assert_string_equal(all(), "c@3=3 z@4=9 ");
+    struct ctl_write nothing[] = {delete_all_of("none")};
+    assert_int_equal(write_all(store, nothing, 1, NULL), 4); /* no revision of its own */
+    assert_sound();
+}
+
 static void times_never_go_back(void **state)
 {
     clock_fake(1, 9000000);
@@ -754,3 +788,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+        T(all_of_a_namespace_is_what_is_there_when_it_is_deleted),
