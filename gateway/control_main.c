@@ -61,6 +61,7 @@ int control_main(const struct gateway_options *options)
                                         .api_port = port,
                                         .api_names = options->api_names,
                                         .num_api_names = options->num_api_names,
+                                        .audit_days = options->audit_days,
                                         .node_socket_mode = 0660,
                                         .node_socket_group = group_of_proxy(options->user_proxy)};
     signal(SIGPIPE, SIG_IGN);

@@ -24,6 +24,7 @@ static const char help[] =
     "  --api-name NAME       a further name or address for the API's certificate; may be repeated\n"
     "  --admin ADDR:PORT|off /metrics, /healthz, /readyz of the proxy                [127.0.0.1:7480]\n"
     "  --trust-domain NAME   SPIFFE trust domain, set at the first start             [selvedge.local]\n"
+    "  --audit-days N        how long entries of the audit log are kept              [400]\n"
     "  --workers N           proxy threads                                           [one per processor]\n"
     "  --control URL         join this control API instead of running one\n"
     "  --token TOKEN|@FILE   one-time join token (selvedge join token create)\n"
@@ -68,6 +69,11 @@ static int set_option(struct gateway_options *options, const char *name, const c
         if (*end != '\0' || number > 256)
             return err_set(err, ERR_INVALID, "--workers: \"%s\" is no number from 0 to 256", value);
         options->workers = (unsigned)number;
+    } else if (strcmp(name, "audit-days") == 0) {
+        unsigned long number = strtoul(value, &end, 10);
+        if (*end != '\0' || number < 1 || number > 36500)
+            return err_set(err, ERR_INVALID, "--audit-days: \"%s\" is no number from 1 to 36500", value);
+        options->audit_days = (unsigned)number;
     } else if (strcmp(name, "log-level") == 0) {
         if (log_parse_level(value, &options->log_level) != 0)
             return err_set(err, ERR_INVALID, "--log-level: \"%s\" is none of debug, info, warn, error", value);
@@ -134,12 +140,12 @@ int gateway_options_parse(int argc, char **argv, struct gateway_options *options
         {"control", 1, NULL, OPT_TEXT},      {"token", 1, NULL, OPT_TEXT},      {"control-ca", 1, NULL, OPT_TEXT},
         {"node", 1, NULL, OPT_TEXT},         {"snapshot", 1, NULL, OPT_TEXT},   {"user-control", 1, NULL, OPT_TEXT},
         {"user-proxy", 1, NULL, OPT_TEXT},   {"log-level", 1, NULL, OPT_TEXT},  {"help", 0, NULL, OPT_HELP},
-        {"version", 0, NULL, OPT_VERSION},   {NULL, 0, NULL, 0},
+        {"version", 0, NULL, OPT_VERSION},   {"audit-days", 1, NULL, OPT_TEXT}, {NULL, 0, NULL, 0},
     };
     int index = 0;
     *options = (struct gateway_options){.data_dir = "/var/lib/selvedge", .api = "127.0.0.1:7443", .admin = "127.0.0.1:7480",
                                         .trust_domain = "selvedge.local", .user_control = "selvedge-control",
-                                        .user_proxy = "selvedge-proxy", .log_level = LOG_INFO};
+                                        .user_proxy = "selvedge-proxy", .audit_days = 400, .log_level = LOG_INFO};
     if (argc > 1 && argv[1][0] != '-') {
         if (find_role(argv[1], &options->role) != 0)
             return err_set(err, ERR_INVALID, "unknown command \"%s\"; see --help", argv[1]);

@@ -24,6 +24,7 @@ struct gateway_options {
     const char *user_control, *user_proxy;
     const char *file;          /* check, restore: the database or backup; NULL: none given */
     unsigned workers;          /* 0: one per processor */
+    unsigned audit_days;       /* how long the audit log is kept: 400 */
     enum log_level log_level;
 };
 

@@ -153,6 +153,7 @@ static int open_store(struct ctl_control *control, struct err *err)
         return err_errno(err, "data directory %s", control->config.data_dir);
     struct ctl_store_config config = {.path = path, .on_commit = ctl_cache_on_commit, .data = control->cache};
     config.min_needed_rev = ctl_cache_min_needed_rev;
+    config.keep_audit_days = control->config.audit_days;
     control->store = ctl_store_open(&config, err);
     if (control->store == NULL)
         return -1;

@@ -22,6 +22,7 @@ struct ctl_control_config {
     uint16_t api_port;               /* 0: any free one */
     const char *const *api_names;    /* further DNS names and addresses for the API's certificate */
     size_t num_api_names;
+    uint32_t audit_days;             /* how long the audit log is kept; 0: 400 */
     unsigned node_socket_mode;       /* of node.sock: 0600, or 0660 when the proxy has another user */
     gid_t node_socket_group;         /* whose it is then; (gid_t)-1: the process's own */
 };

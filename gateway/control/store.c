@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEEP_DAYS = 30, KEEP_REVISIONS = 100000 };
+enum { KEEP_DAYS = 30, KEEP_REVISIONS = 100000, KEEP_AUDIT_DAYS = 400 };
 
 static const char *const stmt_sql[ST_NUM_STMTS] = {
     [ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -143,6 +143,7 @@ static struct ctl_store *store_new(const struct ctl_store_config *config)
     store->config = *config;
     store->config.path = store->path;
     store->config.keep_days = config->keep_days != 0 ? config->keep_days : KEEP_DAYS;
+    store->config.keep_audit_days = config->keep_audit_days != 0 ? config->keep_audit_days : KEEP_AUDIT_DAYS;
     store->config.keep_revisions = config->keep_revisions != 0 ? config->keep_revisions : KEEP_REVISIONS;
     store->lock_fd = -1;
     store->audit_tokens = ST_AUDIT_BURST;

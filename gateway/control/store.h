@@ -89,6 +89,7 @@ struct ctl_store_config {
      * or not one of the newest 3 * `keep_revisions`; never above min_needed_rev(). 0: the defaults, 30 and 100000. */
     uint32_t keep_days;
     uint32_t keep_revisions;
+    uint32_t keep_audit_days; /* entries older than this leave the audit log, within a day. 0: 400 */
     /* Called on the writer thread after each commit group, in order, with the changes as rows, before `done` of its
      * transactions: who posts to a worker in both sees the change before the answer. Must not block. May be NULL. */
     void (*on_commit)(void *data, const struct ctl_change *changes, size_t num);
@@ -141,7 +142,8 @@ int ctl_store_blob_list(struct ctl_store *store, const char *space, ctl_blob_cb 
 int ctl_store_blob_swap(struct ctl_store *store, const char *space, const char *name, struct slice old, struct slice value,
                         struct err *err);
 
-/* The audit log: every write and every refused attempt; hash chain (each row's hash covers the one before). */
+/* The audit log: every write and every refused attempt; hash chain (each row's hash covers the one before). Old entries
+ * leave (keep_audit_days); that is an entry too (verb "expire"), and the chain holds from the first that is left. */
 struct ctl_audit {
     int64_t at_us;
     struct slice actor, origin, agent, verb, target, message;

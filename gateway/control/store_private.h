@@ -185,6 +185,7 @@ struct ctl_store {
     uint64_t next_head;             /* head when the open group commits */
     int64_t last_us;                /* time of the newest revision: times never go back */
     uint64_t audit_id, committed_audit_id;
+    bool is_audit_ageing;           /* old entries are leaving, step by step */
     uint8_t audit_hash[ST_HASH_LEN], committed_audit_hash[ST_HASH_LEN];
     int wal_pages, wal_checkpointed;
     unsigned num_io_errors;
@@ -222,6 +223,8 @@ int st_audit_append(struct ctl_store *store, const struct ctl_audit *entry, stru
 int st_audit_append_dropped(struct ctl_store *store, uint64_t num, struct err *err);
 int st_audit_load(struct ctl_store *store, struct err *err);
 struct st_op *st_audit_copy(const struct ctl_audit *entry);
+/* One bounded step of ageing. 1: more to do, 0: done, -1. */
+int st_audit_age_step(struct ctl_store *store, struct err *err);
 /* Follows the whole chain; 0 in `ret_broken_id` when it holds. */
 int st_audit_verify(sqlite3 *db, uint64_t *ret_broken_id, struct err *err);
 

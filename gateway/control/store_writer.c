@@ -344,6 +344,8 @@ static void compact_some(struct ctl_store *store)
         return;
     int result = store->is_read_only ? err_set(&err, ERR_UNAVAILABLE, "the store is read-only")
                                      : st_compact_step(store, &err);
+    if (result == 0)
+        result = st_audit_age_step(store, &err);
     if (result > 0)
         return;
     store->next_compact_us = clock_mono_us() + COMPACT_EVERY_US;
@@ -353,7 +355,7 @@ static void compact_some(struct ctl_store *store)
         op->err = err;
         st_finish(store, op);
     } else if (result < 0 && !store->is_read_only) {
-        log_err(LOG_WARN, "the change log could not be compacted", &err);
+        log_err(LOG_WARN, "the logs could not be shortened", &err);
     }
 }
 

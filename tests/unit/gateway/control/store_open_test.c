@@ -278,6 +278,8 @@ static void a_hole_in_the_log_is_found(void **state)
 
 /* ---------- schema steps ---------- */
 
+static void audit_some(struct ctl_store *store);
+
 static int migrate_with(const struct st_migration *more, size_t num_more)
 {
     struct st_migration all[8];
@@ -305,21 +307,41 @@ static unsigned count_backups(const char *prefix)
     return num;
 }
 
+static void a_database_of_the_first_schema_is_brought_up_to_date(void **state)
+{
+    size_t num;
+    const struct st_migration *built_in = st_migrations(&num);
+    sqlite3 *db;
+    assert_int_equal(st_open_rw(path, true, &db, &err), 0);
+    assert_int_equal(st_pragmas_writer(db, &err), 0);
+    assert_int_equal(st_migrate(db, path, built_in, 1, &err), 0);
+    st_close(&db);
+    assert_int_equal(sql_int(path, "PRAGMA user_version"), 1);
+    struct ctl_store *store = open_store();
+    audit_some(store);
+    ctl_store_close(store);
+    assert_int_equal(count_backups("before-0002_audit_retention-"), 1);
+    store = open_store();
+    uint64_t broken;
+    assert_int_equal(ctl_store_verify_audit(store, &broken, &err), 0);
+    ctl_store_close(store);
+}
+
 static void a_schema_step_is_whole_or_not_at_all(void **state)
 {
     static const struct st_migration good[] = {
-        {"0002_more", "CREATE TABLE more (x INTEGER) STRICT"},
-        {"0003_bad", "CREATE TABLE third (x INTEGER) STRICT; SELECT nonsense"}};
+        {"0003_more", "CREATE TABLE more (x INTEGER) STRICT"},
+        {"0004_bad", "CREATE TABLE third (x INTEGER) STRICT; SELECT nonsense"}};
     fill(2);
     assert_int_equal(migrate_with(good, 2), -1);
-    assert_non_null(strstr(err.text, "schema step '0003_bad'"));
-    assert_int_equal(sql_int(path, "PRAGMA user_version"), 2);
+    assert_non_null(strstr(err.text, "schema step '0004_bad'"));
+    assert_int_equal(sql_int(path, "PRAGMA user_version"), 3);
     assert_int_equal(sql_int(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'more'"), 1);
     assert_int_equal(sql_int(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'third'"), 0);
-    assert_int_equal(count_backups("before-0002_more-"), 1);
+    assert_int_equal(count_backups("before-0003_more-"), 1);
     assert_int_equal(migrate_with(good, 1), 0); /* nothing to do */
     assert_int_equal(count_backups(""), 3); /* with . and .. */
-    assert_refused(ERR_CONFLICT, "schema version 2"); /* for the program without that step */
+    assert_refused(ERR_CONFLICT, "schema version 3"); /* for the program without that step */
 }
 
 /* ---------- the audit log ---------- */
@@ -403,6 +425,34 @@ static void tampering_with_the_audit_log_shows(void **state)
         store = open_store();
         assert_int_equal(ctl_store_verify_audit(store, &broken, &err), -1);
         assert_int_equal(err.code, ERR_CONFLICT);
+        if (broken != cases[i].broken)
+            fail_msg("%s: %llu", cases[i].sql, (unsigned long long)broken);
+        ctl_store_close(store);
+    }
+}
+
+static void tampering_with_where_the_audit_log_begins_shows(void **state)
+{
+    static const struct {
+        const char *sql;
+        uint64_t broken;
+    } cases[] = {
+        {"UPDATE meta SET audit_gone = 1; DELETE FROM audit WHERE id = 1", 2}, /* without its hash */
+        {"UPDATE meta SET audit_gone = 1, audit_gone_hash = (SELECT hash FROM audit WHERE id = 1); DELETE FROM audit WHERE id = 1", 2},
+        {"UPDATE meta SET audit_gone = 3, audit_gone_hash = audit_hash; DELETE FROM audit", 4}, /* all of it */
+        {"UPDATE meta SET audit_gone = 1", 2},
+        {"UPDATE meta SET audit_gone_hash = randomblob(32)", 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
+        teardown(NULL);
+        setup(NULL);
+        struct ctl_store *store = open_store();
+        audit_some(store);
+        ctl_store_close(store);
+        sql(path, cases[i].sql);
+        uint64_t broken = 0;
+        store = open_store();
+        assert_int_equal(ctl_store_verify_audit(store, &broken, &err), -1);
         if (broken != cases[i].broken)
             fail_msg("%s: %llu", cases[i].sql, (unsigned long long)broken);
         ctl_store_close(store);
@@ -551,8 +601,10 @@ int main(void)
         T(damage_to_any_page_is_noticed),
         T(a_hole_in_the_log_is_found),
         T(a_schema_step_is_whole_or_not_at_all),
+        T(a_database_of_the_first_schema_is_brought_up_to_date),
         T(every_write_and_refusal_is_in_the_audit_log),
         T(tampering_with_the_audit_log_shows),
+        T(tampering_with_where_the_audit_log_begins_shows),
         T(a_flood_of_refusals_is_counted_not_kept),
         T(a_backup_taken_while_writing_is_consistent),
         T(a_restore_brings_back_the_past_with_a_new_epoch),
