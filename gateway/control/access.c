@@ -1,10 +1,14 @@
-/* Tokens in memory, hashed; the store is written first. Lock-out by origin address. Requirements by role and namespace. */
+/* Tokens in memory, hashed; the store is written first. Requirements by role and namespace.
+ *
+ * Creating and revoking go one at a time, in the order in which they came: each looks at the tokens in memory, writes the
+ * store, then changes memory, before the next one looks. So memory is what the store is, whoever races. */
 #include "gateway/control/access.h"
 
 #include "core/base/clock.h"
 #include "core/base/crypto.h"
 #include "core/base/hashmap.h"
 #include "core/model/format.h"
+#include "gateway/control/lockout.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -12,11 +16,6 @@
 enum {
     TOKEN_BYTES = 24,
     HASH_LEN = 2 * CRYPTO_SHA256_LEN,
-    FREE_FAILURES = 10,         /* before an origin has to wait */
-    FIRST_WAIT_S = 1,
-    MAX_WAIT_S = 300,
-    FORGET_S = 600,             /* an origin without failures for so long starts afresh */
-    MAX_ORIGINS = 4096,
     MAX_TTL_S = 3650 * 24 * 3600,
 };
 
@@ -35,21 +34,14 @@ struct token {
     struct arena *arena;
 };
 
-struct origin {
-    struct list link; /* least recently failing first */
-    char *address;
-    unsigned num_failures;
-    int64_t last_us, blocked_until_us;
-};
-
 struct ctl_access {
     struct net_worker *worker;
     struct ctl_store *store;
     char *trust_domain;
     struct list tokens;
     struct hashmap tokens_by_hash, tokens_by_name;
-    struct list origins;
-    struct hashmap origins_by_address;
+    struct list operations; /* of struct operation: the first is under way */
+    struct ctl_lockout *lockout;
 };
 
 /* ---------- tokens ---------- */
@@ -135,18 +127,11 @@ struct ctl_access *ctl_access_open(struct net_worker *worker, struct ctl_store *
     access->store = store;
     access->trust_domain = xstrdup(trust_domain);
     list_init(&access->tokens);
-    list_init(&access->origins);
+    list_init(&access->operations);
+    access->lockout = ctl_lockout_new();
     if (ctl_store_blob_list(store, SPACE, load_token, access, err) != 0)
         return ctl_access_free(access);
     return access;
-}
-
-static void origin_free(struct ctl_access *access, struct origin *origin)
-{
-    hashmap_remove(&access->origins_by_address, origin->address, strlen(origin->address));
-    list_remove(&origin->link);
-    free(origin->address);
-    free(origin);
 }
 
 struct ctl_access *ctl_access_free(struct ctl_access *access)
@@ -155,11 +140,9 @@ struct ctl_access *ctl_access_free(struct ctl_access *access)
         return NULL;
     LIST_FOR_SAFE(token, &access->tokens, struct token, link)
     token_remove(access, token);
-    LIST_FOR_SAFE(origin, &access->origins, struct origin, link)
-    origin_free(access, origin);
     hashmap_clear(&access->tokens_by_hash);
     hashmap_clear(&access->tokens_by_name);
-    hashmap_clear(&access->origins_by_address);
+    ctl_lockout_free(access->lockout);
     free(access->trust_domain);
     free(access);
     return NULL;
@@ -213,55 +196,26 @@ char *ctl_access_bootstrap(struct ctl_access *access, struct err *err)
 
 /* ---------- lock-out ---------- */
 
-/* Without the port: every try has another one. */
-static struct slice address_of(struct slice origin)
+/* Whoever may open control.sock is an administrator without any token: guessing gains nothing there, and a script with an
+ * old token must not lock out the others of its user. */
+static bool is_counted(const struct ctl_call *call)
 {
-    size_t len = origin.len;
-    while (len > 0 && origin.base[len - 1] != ':')
-        --len;
-    return len > 1 ? slice_make(origin.base, len - 1) : origin;
+    return call->peer != CTL_PEER_UNIX;
 }
 
-static struct origin *find_origin(struct ctl_access *access, const struct ctl_call *call)
+void ctl_access_count_failure(struct ctl_access *access, const struct ctl_call *call)
 {
-    struct slice address = address_of(call->origin);
-    return hashmap_get(&access->origins_by_address, address.base, address.len);
+    if (is_counted(call))
+        ctl_lockout_count(access->lockout, call->origin, clock_mono_us());
 }
 
-static void count_failure(struct ctl_access *access, const struct ctl_call *call)
+int ctl_access_check_lockout(struct ctl_access *access, struct ctl_call *call, struct err *err)
 {
-    int64_t now = clock_wall_us();
-    struct slice address = address_of(call->origin);
-    struct origin *origin = find_origin(access, call);
-    if (origin == NULL) {
-        if (hashmap_len(&access->origins_by_address) >= MAX_ORIGINS)
-            origin_free(access, LIST_FIRST(&access->origins, struct origin, link));
-        origin = xcalloc(1, sizeof(*origin));
-        origin->address = xstrndup(address.base, address.len);
-        hashmap_puts(&access->origins_by_address, origin->address, origin);
-        list_push(&access->origins, &origin->link);
-    }
-    if (now - origin->last_us > (int64_t)FORGET_S * 1000000)
-        origin->num_failures = 0;
-    ++origin->num_failures;
-    origin->last_us = now;
-    list_remove(&origin->link);
-    list_push(&access->origins, &origin->link);
-    if (origin->num_failures > FREE_FAILURES) {
-        unsigned doublings = MIN(origin->num_failures - FREE_FAILURES - 1, 20u);
-        int64_t wait_s = MIN((int64_t)FIRST_WAIT_S << doublings, (int64_t)MAX_WAIT_S);
-        origin->blocked_until_us = now + wait_s * 1000000;
-    }
-}
-
-static int check_lockout(struct ctl_access *access, struct ctl_call *call, struct err *err)
-{
-    struct origin *origin = find_origin(access, call);
-    int64_t now = clock_wall_us();
-    if (origin == NULL || origin->blocked_until_us <= now)
+    unsigned wait_s = is_counted(call) ? ctl_lockout_wait_s(access->lockout, call->origin, clock_mono_us()) : 0;
+    if (wait_s == 0)
         return 0;
-    call->retry_after_s = (unsigned)((origin->blocked_until_us - now) / 1000000 + 1);
-    return err_set(err, ERR_TOO_MANY, "too many failed sign-ins from this address; try again in %u s", call->retry_after_s);
+    call->retry_after_s = wait_s;
+    return err_set(err, ERR_TOO_MANY, "too many failed sign-ins from this address; try again in %u s", wait_s);
 }
 
 /* ---------- identifying ---------- */
@@ -274,17 +228,19 @@ static struct ctl_identity *identity_new(struct ctl_call *call, const char *pref
     return who;
 }
 
-static int identify_token(struct ctl_access *access, struct ctl_call *call, struct slice text, struct err *err)
+/* By digest: timing tells nothing about the token. */
+static const struct token *find_token(const struct ctl_access *access, struct slice text)
 {
     char hash[HASH_LEN + 1];
-    if (check_lockout(access, call, err) != 0)
-        return -1;
-    hash_token(text, hash); /* looked up by digest: timing tells nothing about the token */
-    const struct token *token = hashmap_get(&access->tokens_by_hash, hash, HASH_LEN);
-    if (token == NULL) {
-        count_failure(access, call);
+    hash_token(text, hash);
+    return hashmap_get(&access->tokens_by_hash, hash, HASH_LEN);
+}
+
+static int identify_token(struct ctl_access *access, struct ctl_call *call, struct slice text, struct err *err)
+{
+    const struct token *token = find_token(access, text);
+    if (token == NULL)
         return err_set(err, ERR_UNAUTHORIZED, "the token is not valid");
-    }
     if (token->expires_us != 0 && token->expires_us < clock_wall_us())
         return err_set(err, ERR_UNAUTHORIZED, "the token has expired");
     call->who = identity_new(call, "token:", slice_of(token->name), token->role);
@@ -307,22 +263,40 @@ static bool strip_bearer(struct slice header, struct slice *ret)
     return true;
 }
 
-int ctl_access_identify(struct ctl_access *access, struct ctl_call *call, struct err *err)
+/* Without a token: by the way the call came. */
+static void identify_peer(struct ctl_call *call)
 {
-    struct slice token;
-    call->who = identity_new(call, "", SLICE("anonymous"), CTL_ROLE_NONE);
-    if (call->authorization.base != NULL) {
-        if (!strip_bearer(call->authorization, &token))
-            return err_set(err, ERR_UNAUTHORIZED, "only \"Authorization: Bearer TOKEN\" is understood");
-        return identify_token(access, call, token, err);
-    }
     if (call->peer == CTL_PEER_UNIX)
         call->who = identity_new(call, "", call->origin, CTL_ROLE_ADMIN);
     else if (call->peer == CTL_PEER_LOCAL)
         call->who = identity_new(call, "node:", SLICE("local"), CTL_ROLE_NODE);
     else if (call->spiffe_id.base != NULL)
         call->who = identity_new(call, "", call->spiffe_id, CTL_ROLE_NODE);
-    return 0;
+}
+
+int ctl_access_identify_again(struct ctl_access *access, struct ctl_call *call, struct err *err)
+{
+    struct slice token;
+    call->who = identity_new(call, "", SLICE("anonymous"), CTL_ROLE_NONE);
+    if (call->authorization.base == NULL) {
+        identify_peer(call);
+        return 0;
+    }
+    if (!strip_bearer(call->authorization, &token))
+        return err_set(err, ERR_UNAUTHORIZED, "only \"Authorization: Bearer TOKEN\" is understood");
+    return identify_token(access, call, token, err);
+}
+
+int ctl_access_identify(struct ctl_access *access, struct ctl_call *call, struct err *err)
+{
+    struct slice token = {NULL, 0};
+    bool has_token = call->authorization.base != NULL && strip_bearer(call->authorization, &token);
+    call->who = identity_new(call, "", SLICE("anonymous"), CTL_ROLE_NONE);
+    if (has_token && ctl_access_check_lockout(access, call, err) != 0)
+        return -1;
+    if (has_token && find_token(access, token) == NULL)
+        ctl_access_count_failure(access, call);
+    return ctl_access_identify_again(access, call, err);
 }
 
 int ctl_access_require(const struct ctl_call *call, enum ctl_role role, struct slice ns, const char *what, struct err *err)
@@ -345,6 +319,7 @@ int ctl_access_require(const struct ctl_call *call, enum ctl_role role, struct s
 /* ---------- handlers ---------- */
 
 struct operation {
+    struct list link; /* in access->operations */
     struct net_job job;
     struct ctl_access *access;
     struct ctl_call *call;
@@ -357,8 +332,8 @@ struct operation {
 static void run_store(struct net_job *job)
 {
     struct operation *op = CONTAINER_OF(job, struct operation, job);
-    if (op->stored.len != 0)
-        (void)ctl_store_blob_put(op->access->store, SPACE, op->name, strbuf_slice(&op->stored), &op->err); /* on_stored() tells */
+    if (op->stored.len != 0) /* must not be there yet, for whoever else may write the store */
+        (void)ctl_store_blob_swap(op->access->store, SPACE, op->name, (struct slice){NULL, 0}, strbuf_slice(&op->stored), &op->err); /* on_stored() tells */
     else
         (void)ctl_store_blob_delete(op->access->store, SPACE, op->name, &op->err); /* on_stored() tells */
 }
@@ -372,38 +347,84 @@ static void reply_token(struct operation *op)
     ctl_call_reply_json(op->call, 201, body);
 }
 
-static void on_stored(struct net_job *job)
+static void remember(struct operation *op)
 {
-    struct operation *op = CONTAINER_OF(job, struct operation, job);
-    struct token *token;
-    if (job->state == NET_JOB_REFUSED)
-        err_set(&op->err, ERR_UNAVAILABLE, "too much work is waiting; try again");
-    if (op->err.code != ERR_NONE) {
+    struct token *token = token_parse(slice_of(op->name), strbuf_slice(&op->stored));
+    if (token != NULL)
+        token_insert(op->access, token);
+}
+
+static void forget(struct operation *op)
+{
+    struct token *token = hashmap_gets(&op->access->tokens_by_name, op->name);
+    if (token != NULL)
+        token_remove(op->access, token); /* from now on refused */
+}
+
+static void finish(struct operation *op)
+{
+    list_remove(&op->link);
+    if (op->err.code != ERR_NONE)
         ctl_call_fail(op->call, &op->err);
-    } else if (op->stored.len != 0) {
-        token = token_parse(slice_of(op->name), strbuf_slice(&op->stored));
-        if (token != NULL)
-            token_insert(op->access, token);
+    else if (op->stored.len != 0)
         reply_token(op);
-    } else {
-        token = hashmap_gets(&op->access->tokens_by_name, op->name);
-        if (token != NULL)
-            token_remove(op->access, token); /* from now on refused */
+    else
         ctl_call_reply(op->call, 204, NULL, SLICE(""));
-    }
     strbuf_clear(&op->stored);
     free(op->text);
 }
 
-static void submit(struct ctl_access *access, struct operation *op)
+static void start_next(struct ctl_access *access);
+
+static void on_stored(struct net_job *job)
 {
-    op->access = access;
-    op->job.run = run_store;
-    op->job.done = on_stored;
-    net_job_submit(access->worker, &op->job);
+    struct operation *op = CONTAINER_OF(job, struct operation, job);
+    struct ctl_access *access = op->access;
+    if (job->state == NET_JOB_REFUSED)
+        err_set(&op->err, ERR_UNAVAILABLE, "too much work is waiting; try again");
+    if (op->err.code == ERR_NONE && op->stored.len != 0)
+        remember(op);
+    else if (op->err.code == ERR_NONE)
+        forget(op);
+    finish(op);
+    start_next(access);
 }
 
-static int read_spec(struct ctl_access *access, struct ctl_call *call, struct token_spec *spec, struct err *err)
+static int check_name(struct operation *op)
+{
+    bool is_there = hashmap_gets(&op->access->tokens_by_name, op->name) != NULL;
+    if (is_there && op->stored.len != 0)
+        return err_set(&op->err, ERR_EXISTS, "token \"%s\" exists; revoke it first", op->name);
+    if (!is_there && op->stored.len == 0)
+        return err_set(&op->err, ERR_NOT_FOUND, "token \"%s\" does not exist", op->name);
+    return 0;
+}
+
+static void start_next(struct ctl_access *access)
+{
+    while (!list_is_empty(&access->operations)) {
+        struct operation *op = LIST_FIRST(&access->operations, struct operation, link);
+        if (check_name(op) != 0) {
+            finish(op);
+            continue;
+        }
+        op->job.run = run_store;
+        op->job.done = on_stored;
+        net_job_submit(access->worker, &op->job);
+        return;
+    }
+}
+
+static void submit(struct ctl_access *access, struct operation *op)
+{
+    bool is_first = list_is_empty(&access->operations);
+    op->access = access;
+    list_push(&access->operations, &op->link);
+    if (is_first)
+        start_next(access);
+}
+
+static int read_spec(struct ctl_call *call, struct token_spec *spec, struct err *err)
 {
     enum ctl_role role;
     struct json *body = json_parse(call->arena, call->body, err);
@@ -416,8 +437,6 @@ static int read_spec(struct ctl_access *access, struct ctl_call *call, struct to
     int64_t ttl_s = json_int_or(json_get(body, "ttlSeconds"), 90 * 24 * 3600);
     if (!format_dns_label.matches(slice_of(spec->name)))
         return err_set(err, ERR_INVALID, "name: %s", format_dns_label.message);
-    if (hashmap_gets(&access->tokens_by_name, spec->name) != NULL)
-        return err_set(err, ERR_EXISTS, "token \"%s\" exists; revoke it first", spec->name);
     if (parse_role(spec->role, &role) != 0)
         return err_set(err, ERR_INVALID, "role: \"%s\" is none of viewer, editor, admin", spec->role);
     if (ttl_s < 0 || ttl_s > MAX_TTL_S)
@@ -436,7 +455,7 @@ void ctl_access_token_create(struct ctl_access *access, struct ctl_call *call)
     struct token_spec spec = {0};
     struct operation *op = arena_zalloc(call->arena, sizeof(*op));
     op->call = call;
-    if (read_spec(access, call, &spec, &op->err) != 0) {
+    if (read_spec(call, &spec, &op->err) != 0) {
         ctl_call_fail(call, &op->err);
         return;
     }
@@ -472,11 +491,6 @@ void ctl_access_token_revoke(struct ctl_access *access, struct ctl_call *call, s
     struct operation *op = arena_zalloc(call->arena, sizeof(*op));
     op->call = call;
     op->name = arena_strndup(call->arena, name.base, name.len);
-    if (hashmap_gets(&access->tokens_by_name, op->name) == NULL) {
-        err_set(&op->err, ERR_NOT_FOUND, "token \"%s\" does not exist", op->name);
-        ctl_call_fail(call, &op->err);
-        return;
-    }
     submit(access, op);
 }
 

@@ -3,7 +3,7 @@
  * Callers: whoever may open control.sock (administrator); bearer tokens (stored hashed, with a role, perhaps confined to
  * namespaces, expiring, revocable); client certificates of nodes (the node protocol only). Roles: viewer reads everything
  * but Secrets' data, editor also writes objects, admin also tokens, join tokens, backup, audit.
- * Failures are counted per origin: after 10 in a minute that origin waits, doubling up to 5 minutes (429, Retry-After).
+ * Failures, of join tokens too, are counted per origin, and origins that guess are locked out (lockout.h; 429, Retry-After).
  *
  * Threads: the control worker's; the token table is in memory, changes go through jobs to the store first.
  * Ownership: identities are the call's arena's. */
@@ -31,8 +31,14 @@ struct ctl_access *ctl_access_free(struct ctl_access *access);
 char *ctl_access_bootstrap(struct ctl_access *access, struct err *err);
 
 /* Fills call->who (never NULL after). ERR_UNAUTHORIZED for a wrong or expired token, ERR_TOO_MANY while locked out; without
- * credentials the caller is anonymous with CTL_ROLE_NONE and 0 is returned. */
+ * credentials the caller is anonymous with CTL_ROLE_NONE and 0 is returned. Needs the call's head only. */
 int ctl_access_identify(struct ctl_access *access, struct ctl_call *call, struct err *err);
+/* Whether it still holds, for calls that take a while: neither counted as a guess nor refused for the guesses of others at
+ * the same address. */
+int ctl_access_identify_again(struct ctl_access *access, struct ctl_call *call, struct err *err);
+/* For other secrets than tokens (join tokens): ERR_TOO_MANY while locked out; and a failure to be counted. */
+int ctl_access_check_lockout(struct ctl_access *access, struct ctl_call *call, struct err *err);
+void ctl_access_count_failure(struct ctl_access *access, const struct ctl_call *call);
 /* 0, ERR_UNAUTHORIZED (anonymous) or ERR_FORBIDDEN with who, what and the role it takes. `ns` "" is cluster scope or all
  * namespaces. */
 int ctl_access_require(const struct ctl_call *call, enum ctl_role role, struct slice ns, const char *what, struct err *err);

@@ -167,7 +167,7 @@ static bool may_go_on(const struct watch_call *self)
         return true;
     _cleanup_(arena_freep) struct arena *arena = arena_new(0);
     probe.arena = arena;
-    return ctl_access_identify(probe.control->access, &probe, &err) == 0 && api_require(&probe, CTL_ROLE_VIEWER, &self->target, "watch", &err) == 0;
+    return ctl_access_identify_again(probe.control->access, &probe, &err) == 0 && api_require(&probe, CTL_ROLE_VIEWER, &self->target, "watch", &err) == 0;
 }
 
 static void on_tick(struct timer *timer)

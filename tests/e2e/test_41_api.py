@@ -390,8 +390,10 @@ def test_roles(control):
     assert tls_call(control, "GET", "/selvedge/v1/audit", editor)[0] == 403
     assert tls_call(control, "DELETE", "/apis/selvedge.dev/v1alpha1/nodes/local", editor)[0] == 403
     assert json.loads(tls_call(control, "GET", "/selvedge/v1/whoami", viewer)[1])["role"] == "viewer"
-    refused = [entry for entry in control.get("/selvedge/v1/audit")["items"] if entry["status"] in (401, 403)]
-    assert {entry["actor"] for entry in refused} >= {"anonymous", "token:v", "token:e"}
+
+    def refused():
+        return {entry["actor"] for entry in control.get("/selvedge/v1/audit")["items"] if entry["status"] in (401, 403)}
+    wait_until("all of them in the audit log", lambda: refused() >= {"anonymous", "token:v", "token:e"})
 
 
 def test_tokens_stay_in_their_namespaces(control):

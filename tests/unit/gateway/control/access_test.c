@@ -174,12 +174,68 @@ static void guessing_locks_the_address_out(void **state)
     ctl_access_free(access);
 }
 
+static enum err_code guess(struct ctl_access *access, const char *origin, enum ctl_peer peer, const char *token)
+{
+    struct ctl_call call = call_from(origin, token);
+    call.peer = peer;
+    return identify(access, &call);
+}
+
+static void users_of_the_sockets_do_not_lock_each_other_out(void **state)
+{
+    put_token("sock", "sv_sock", "\"role\":\"viewer\"");
+    struct ctl_access *access = open_access();
+    for (int i = 0; i < 30; ++i) {
+        /* control.sock: an administrator by being there; an old token in a script harms nobody */
+        assert_int_equal(guess(access, "unix:uid=0", CTL_PEER_UNIX, "Bearer sv_old"), ERR_UNAUTHORIZED);
+        (void)guess(access, "unix:uid=7", CTL_PEER_LOCAL, "Bearer sv_wrong"); /* 401, then 429 */
+    }
+    assert_int_equal(guess(access, "unix:uid=0", CTL_PEER_UNIX, "Bearer sv_sock"), ERR_NONE);
+    assert_int_equal(guess(access, "unix:uid=7", CTL_PEER_LOCAL, "Bearer sv_sock"), ERR_TOO_MANY);
+    assert_int_equal(guess(access, "unix:uid=7", CTL_PEER_UNIX, "Bearer sv_sock"), ERR_NONE);
+    assert_int_equal(guess(access, "unix:uid=8", CTL_PEER_LOCAL, "Bearer sv_sock"), ERR_NONE);
+    assert_int_equal(guess(access, "unix:uid=7", CTL_PEER_LOCAL, NULL), ERR_NONE); /* the proxy beside us has no token */
+    ctl_access_free(access);
+}
+
+static void other_secrets_are_counted_with_tokens(void **state)
+{
+    struct err err = ERR_INIT;
+    struct ctl_access *access = open_access();
+    struct ctl_call join = call_from("[2001:db8:9:9::1]:5", NULL);
+    for (int i = 0; i < 11; ++i) {
+        assert_int_equal(ctl_access_check_lockout(access, &join, &err), 0);
+        ctl_access_count_failure(access, &join);
+    }
+    assert_int_equal(ctl_access_check_lockout(access, &join, &err), -1);
+    assert_int_equal(err.code, ERR_TOO_MANY);
+    assert_in_range(join.retry_after_s, 1, 2);
+    assert_int_equal(guess(access, "[2001:db8:9:9::2]:5", CTL_PEER_TLS, "Bearer sv_wrong"), ERR_TOO_MANY);
+    ctl_access_free(access);
+}
+
+static void the_guesses_of_others_do_not_end_what_has_begun(void **state)
+{
+    put_token("watch", "sv_watch", "\"role\":\"viewer\"");
+    struct err err = ERR_INIT;
+    struct ctl_access *access = open_access();
+    struct ctl_call watch = call_from("10.0.0.8:1", "Bearer sv_watch");
+    assert_int_equal(identify(access, &watch), ERR_NONE);
+    for (int i = 0; i < 20; ++i)
+        (void)guess(access, "10.0.0.8:2", CTL_PEER_TLS, "Bearer sv_wrong"); /* 401, then 429 */
+    assert_int_equal(ctl_access_identify_again(access, &watch, &err), 0);
+    assert_int_equal(guess(access, "10.0.0.8:1", CTL_PEER_TLS, "Bearer sv_watch"), ERR_TOO_MANY);
+    ctl_access_free(access);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_token_is_made_once),      cmocka_unit_test(no_credentials_or_odd_ones_are_nobody),
         cmocka_unit_test(nodes_are_no_administrators),       cmocka_unit_test(roles_and_namespaces_bound_tokens),
-        cmocka_unit_test(guessing_locks_the_address_out),
+        cmocka_unit_test(guessing_locks_the_address_out),    cmocka_unit_test(users_of_the_sockets_do_not_lock_each_other_out),
+        cmocka_unit_test(other_secrets_are_counted_with_tokens),
+        cmocka_unit_test(the_guesses_of_others_do_not_end_what_has_begun),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
