@@ -86,5 +86,8 @@ int net_tls_check_pair(const struct net_tls_pair *pair, int64_t *ret_not_after_w
 int net_tls_check_bundle(struct slice pem, const char *name, struct err *err);
 /* The single URI SAN of the peer's certificate ("spiffe://td/…"), NUL-terminated heap text, or NULL. */
 char *net_tls_peer_spiffe_id(SSL *ssl);
+/* The UID in the subject of the peer's certificate (the authority's word on which holder of a name this is), heap, or NULL
+ * when there is none, or more than one. */
+char *net_tls_peer_uid(SSL *ssl);
 
 #endif

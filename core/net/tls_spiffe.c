@@ -7,7 +7,7 @@
 
 #include <openssl/x509v3.h>
 
-enum { MAX_ID = 2048, MAX_TRUST_DOMAIN = 255 };
+enum { MAX_ID = 2048, MAX_TRUST_DOMAIN = 255, MAX_UID = 64 };
 
 static const struct slice scheme = {"spiffe://", 9};
 
@@ -106,4 +106,22 @@ char *net_tls_peer_spiffe_id(SSL *ssl)
 {
     X509 *cert = SSL_get0_peer_certificate(ssl);
     return cert != NULL ? tls_spiffe_id(cert) : NULL;
+}
+
+static char *subject_uid(const X509 *cert)
+{
+    X509_NAME *subject = X509_get_subject_name(cert);
+    int at = X509_NAME_get_index_by_NID(subject, NID_userId, -1);
+    if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_userId, at) >= 0)
+        return NULL;
+    const ASN1_STRING *text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+    int len = ASN1_STRING_length(text);
+    const char *base = (const char *)ASN1_STRING_get0_data(text);
+    return len > 0 && len <= MAX_UID && memchr(base, '\0', (size_t)len) == NULL ? xstrndup(base, (size_t)len) : NULL;
+}
+
+char *net_tls_peer_uid(SSL *ssl)
+{
+    X509 *cert = SSL_get0_peer_certificate(ssl);
+    return cert != NULL ? subject_uid(cert) : NULL;
 }

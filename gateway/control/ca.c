@@ -275,8 +275,13 @@ static bool is_strong(EVP_PKEY *key)
     }
 }
 
-int ctl_ca_sign_node(const struct ctl_ca *ca, struct slice csr_pem, const char *spiffe_id, unsigned ttl_s, char **ret_cert_pem,
-                     int64_t *ret_not_after_us, struct err *err)
+static int set_enrolment(X509 *leaf, const char *enrolment)
+{
+    return X509_NAME_add_entry_by_NID(X509_get_subject_name(leaf), NID_userId, MBSTRING_UTF8, (const unsigned char *)enrolment, -1, -1, 0) == 1 ? 0 : -1;
+}
+
+int ctl_ca_sign_node(const struct ctl_ca *ca, struct slice csr_pem, const char *spiffe_id, const char *enrolment, unsigned ttl_s,
+                     char **ret_cert_pem, int64_t *ret_not_after_us, struct err *err)
 {
     char names[640];
     if (csr_pem.len > 16 * 1024)
@@ -293,7 +298,9 @@ int ctl_ca_sign_node(const struct ctl_ca *ca, struct slice csr_pem, const char *
     if (strpbrk(spiffe_id, ",\n\r") != NULL || snprintf(names, sizeof(names), "URI:%s", spiffe_id) >= (int)sizeof(names))
         return err_set(err, ERR_INVALID, "'%s' is no SPIFFE ID", spiffe_id);
     _cleanup_(x509_freep) X509 *leaf = new_cert(key, "Selvedge node", ca->root, (long)ttl_s);
-    if (leaf == NULL || finish_leaf(ca, leaf, "clientAuth,serverAuth", names, err) != 0)
+    if (leaf == NULL || set_enrolment(leaf, enrolment) != 0)
+        return err_ssl(err, ERR_INTERNAL, "make a certificate");
+    if (finish_leaf(ca, leaf, "clientAuth,serverAuth", names, err) != 0)
         return err_wrap(err, "sign for %s", spiffe_id);
     *ret_cert_pem = cert_pem(leaf);
     *ret_not_after_us = clock_wall_us() + (int64_t)ttl_s * 1000000;

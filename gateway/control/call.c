@@ -88,9 +88,10 @@ static struct ctl_call *call_new(struct ctl_server *server, struct ht_exchange *
     call->authorization = keep(call, request_header(x, "authorization"));
     call->origin = origin_of(call, x->conn);
     if (x->is_tls) {
-        char *id = net_tls_peer_spiffe_id(x->conn->io.ssl);
+        _cleanup_(freep) char *id = net_tls_peer_spiffe_id(x->conn->io.ssl);
+        _cleanup_(freep) char *uid = net_tls_peer_uid(x->conn->io.ssl);
         call->spiffe_id = id != NULL ? keep(call, slice_of(id)) : (struct slice){NULL, 0};
-        free(id);
+        call->enrolment = uid != NULL ? keep(call, slice_of(uid)) : (struct slice){NULL, 0};
     }
     private->call = call;
     private->server = server;

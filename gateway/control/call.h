@@ -32,6 +32,7 @@ struct ctl_call {
     struct slice origin;        /* "10.0.0.7:51234", "unix:uid=1000" */
     struct slice spiffe_id;     /* of a verified client certificate, else {NULL,0} */
     uint64_t id;                /* for logs and the audit's request id */
+    struct slice enrolment;     /* the UID in it: the metadata.uid of the Node it was signed for; {NULL,0}: none */
     struct ctl_identity *who;   /* set by the dispatcher (access.h); NULL before */
     unsigned retry_after_s;     /* for answers 429 and 503; 0: 1 s */
     bool is_gone, is_streaming, is_ended;

@@ -1,13 +1,16 @@
 /* Joining: join tokens, first certificates, renewals.
  *
  * A token is 192 random bits; the store keeps its SHA-256, found by the first half of that. Its uses are counted down by
- * compare-and-swap before anything is signed, so of twenty racing joins with a token for one, one succeeds. */
+ * compare-and-swap before a certificate is given out, so of twenty racing joins with a token for one, one succeeds.
+ *
+ * Each join is an enrolment: the Node object gets a new uid, whether it was there or not, and the certificate carries it.
+ * Renewals keep it; so a node whose answer got lost goes on with the certificate it has, and asks again. */
 #include "gateway/control/nodes_internal.h"
 
 #include "core/base/clock.h"
 #include "core/base/crypto.h"
 #include "core/model/format.h"
-#include "gateway/control/access.h"
+#include "gateway/control/control.h"
 
 #include <stdio.h>
 
@@ -28,7 +31,9 @@ struct operation {
     char *cert;
     int64_t not_after_us;
     bool is_known;    /* the node exists already */
-    bool is_bound;    /* the token is for this very node */
+    bool is_guess;    /* there is no such token */
+    struct json *node; /* the Node object to be */
+    const char *enrolment;
     struct json *reply;
     unsigned status;
     struct ctl_txn txn;
@@ -192,10 +197,11 @@ void ctl_nodes_token_revoke(struct ctl_nodes *nodes, struct ctl_call *call, stru
 
 /* ---------- joining ---------- */
 
-static int check_token(const struct operation *op, const struct json *stored, const char *hash, struct err *err)
+static int check_token(struct operation *op, const struct json *stored, const char *hash, struct err *err)
 {
     const char *node = json_str(json_get(stored, "node"), "");
-    if (stored == NULL || !crypto_equal(json_slice(json_get(stored, "hash")), slice_of(hash)))
+    op->is_guess = stored == NULL || !crypto_equal(json_slice(json_get(stored, "hash")), slice_of(hash));
+    if (op->is_guess)
         return err_set(err, ERR_UNAUTHORIZED, "the join token is not valid");
     if (json_int_or(json_get(stored, "expiresUs"), 0) < clock_wall_us())
         return err_set(err, ERR_UNAUTHORIZED, "the join token has expired");
@@ -222,7 +228,6 @@ static int spend_token(struct operation *op, struct arena *arena, const char *id
     struct json *stored = status == 0 ? json_parse(arena, strbuf_slice(&old), NULL) : NULL;
     status = check_token(op, stored, hash, &op->err);
     if (status == 0) {
-        op->is_bound = json_str(json_get(stored, "node"), "")[0] != '\0';
         json_set_int(arena, stored, "uses", json_int_or(json_get(stored, "uses"), 0) - 1);
         json_write(&text, stored);
         status = ctl_store_blob_swap(store, SPACE, id, strbuf_slice(&old), strbuf_slice(&text), &err);
@@ -241,7 +246,7 @@ static int sign(struct operation *op)
     char id[CTL_NODE_ID_MAX];
     const struct ctl_ca *ca = op->nodes->config.ca;
     snprintf(id, sizeof(id), "spiffe://%s/node/%.*s", ctl_ca_trust_domain(ca), (int)op->name.len, op->name.base);
-    return ctl_ca_sign_node(ca, op->csr, id, CTL_CA_NODE_TTL_S, &op->cert, &op->not_after_us, &op->err);
+    return ctl_ca_sign_node(ca, op->csr, id, op->enrolment, CTL_CA_NODE_TTL_S, &op->cert, &op->not_after_us, &op->err);
 }
 
 static void run_join(struct net_job *job)
@@ -289,9 +294,7 @@ struct json *ctl_nodes_new_object(struct arena *arena, struct slice name, struct
 static void on_node_stored(struct net_message *message, struct net_worker *worker)
 {
     struct operation *op = CONTAINER_OF(message, struct operation, message);
-    /* Two joins under one name at once: the second gets no certificate for what is now somebody else's. */
-    if (op->txn.err.code != ERR_NONE && !(op->txn.err.code == ERR_EXISTS && op->is_bound))
-        op->err = op->txn.err;
+    op->err = op->txn.err; /* two joins under one name at once: the second's enrolment never was */
     answer(op);
 }
 
@@ -306,20 +309,19 @@ static void on_joined(struct net_job *job)
 {
     struct operation *op = CONTAINER_OF(job, struct operation, job);
     struct strbuf text = STRBUF_INIT;
+    if (op->is_guess)
+        ctl_access_count_failure(op->call->control->access, op->call);
     if (op->err.code != ERR_NONE || job->state == NET_JOB_REFUSED) {
         on_answer(job);
         return;
     }
     fill_certificate(op);
-    if (op->is_known) {
-        answer(op);
-        return;
-    }
-    json_write(&text, ctl_nodes_new_object(op->call->arena, op->name, SLICE("gateway")));
+    json_write(&text, op->node);
     op->write.op = CTL_PUT;
     op->write.key = (struct ctl_key){CTL_NODE_KIND, SLICE(""), op->name};
     op->write.object = arena_slice(op->call->arena, strbuf_slice(&text));
-    op->write.expect_absent = true;
+    op->write.expect_absent = !op->is_known;
+    op->write.expect_present = op->is_known; /* at any revision: a status that is written meanwhile must not cost the token */
     strbuf_clear(&text);
     op->txn.writes = &op->write;
     op->txn.num_writes = 1;
@@ -327,6 +329,28 @@ static void on_joined(struct net_job *job)
     op->txn.origin = op->call->origin;
     op->txn.done = on_txn_done;
     ctl_store_submit(op->nodes->config.store, &op->txn);
+}
+
+static const char *uid_of(const struct json *object)
+{
+    return json_str(json_find(object, "metadata", "uid", NULL), "");
+}
+
+/* What an administrator wrote about the node stays; who it is does not. */
+static void prepare_node(struct operation *op)
+{
+    struct arena *arena = op->call->arena;
+    struct ctl_key key = {CTL_NODE_KIND, SLICE(""), op->name};
+    const struct ctl_object *object = ctl_cache_get(op->nodes->config.cache, &key);
+    op->node = object != NULL ? ctl_object_tree(arena, object) : NULL;
+    op->is_known = op->node != NULL;
+    if (op->is_known) {
+        json_remove(json_get(op->node, "metadata"), "resourceVersion");
+        ctl_object_stamp(arena, op->node, clock_wall_us());
+    } else {
+        op->node = ctl_nodes_new_object(arena, op->name, SLICE("gateway"));
+    }
+    op->enrolment = uid_of(op->node);
 }
 
 void ctl_nodes_join(struct ctl_nodes *nodes, struct ctl_call *call)
@@ -352,8 +376,7 @@ void ctl_nodes_join(struct ctl_nodes *nodes, struct ctl_call *call)
         answer(op);
         return;
     }
-    struct ctl_key key = {CTL_NODE_KIND, SLICE(""), op->name};
-    op->is_known = ctl_cache_get(nodes->config.cache, &key) != NULL;
+    prepare_node(op);
     submit(op, run_join, on_joined);
 }
 
@@ -380,6 +403,7 @@ void ctl_nodes_renew(struct ctl_nodes *nodes, struct ctl_call *call, struct slic
         err_set(&op->err, ERR_FORBIDDEN, "only a node that joined has a certificate to renew");
     else if (ctl_nodes_check(nodes, call, name, &op->err) == 0 && read_body(call, &body, &op->err) == 0) {
         op->name = arena_slice(call->arena, name);
+        op->enrolment = arena_strndup(call->arena, call->enrolment.base, call->enrolment.len);
         op->csr = json_slice(json_get(body, "csr"));
         if (op->csr.base == NULL)
             err_set(&op->err, ERR_INVALID, "csr: Required value");

@@ -21,8 +21,11 @@ int ctl_nodes_check(struct ctl_nodes *nodes, const struct ctl_call *call, struct
         return err_set(err, ERR_FORBIDDEN, "%.*s may not act as node %.*s", (int)call->spiffe_id.len, call->spiffe_id.base, (int)name.len,
                        name.base);
     struct ctl_key key = {CTL_NODE_KIND, SLICE(""), name};
-    if (ctl_cache_get(nodes->config.cache, &key) == NULL)
+    const struct ctl_object *node = ctl_cache_get(nodes->config.cache, &key);
+    if (node == NULL)
         return err_set(err, ERR_FORBIDDEN, "node %.*s has been removed; join again", (int)name.len, name.base);
+    if (call->enrolment.base == NULL || !slice_eq(call->enrolment, node->uid))
+        return err_set(err, ERR_FORBIDDEN, "the certificate is of an earlier enrolment of node %.*s; join again", (int)name.len, name.base);
     return 0;
 }
 
@@ -292,13 +295,16 @@ void ctl_nodes_on_node(struct ctl_nodes *nodes, const struct ctl_node_view *view
                     MAX(net_now_ms(nodes->config.worker) + CTL_NODES_SOON_MS, nodes->flushed_ms + CTL_NODES_FLUSH_MS));
 }
 
-/* A node that was removed is shut out at once: not only from the next call on, but from the stream it has open. */
+/* Whoever was removed, or whose name was joined anew, is shut out at once: not only from the next call on, but from the
+ * stream he has open. */
 static void on_changes(struct ctl_listener *listener, const struct ctl_applied *changes, size_t num)
 {
     struct ctl_nodes *nodes = CONTAINER_OF(listener, struct ctl_nodes, listener);
     for (size_t i = 0; i < num; ++i) {
-        const struct ctl_object *before = changes[i].before;
-        if (before == NULL || changes[i].after != NULL || !slice_eq(before->key.kind, CTL_NODE_KIND) || slice_is(before->key.name, "local"))
+        const struct ctl_object *before = changes[i].before, *after = changes[i].after;
+        if (before == NULL || !slice_eq(before->key.kind, CTL_NODE_KIND) || slice_is(before->key.name, "local"))
+            continue;
+        if (after != NULL && slice_eq(before->uid, after->uid))
             continue;
         ctl_distributor_forget(nodes->config.distributor, before->key.name);
     }

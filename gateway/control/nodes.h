@@ -7,8 +7,10 @@
  *   POST /selvedge/v1/join {"token","name","csr"}                           the first one
  *   POST/GET /selvedge/v1/join-tokens, DELETE …/{id}                        for administrators
  *
- * A node acts only as itself: over TLS its certificate's SPIFFE ID must be spiffe://DOMAIN/node/{name} and its Node object
- * must exist (deleting it shuts the node out); over node.sock it is `local`.
+ * A node acts only as itself: over TLS its certificate's SPIFFE ID must be spiffe://DOMAIN/node/{name}, its Node object must
+ * exist, and the certificate must be of that object's enrolment: it carries the object's metadata.uid, which is drawn anew
+ * with each join. So deleting a Node, or joining again under its name, shuts out for good what was there before, and
+ * nothing but the object itself has to be kept for it. Over node.sock the caller is `local`.
  *
  * Threads: the control worker's; what touches the store blocks in jobs. */
 #ifndef SELVEDGE_CONTROL_NODES_H
@@ -32,6 +34,9 @@ struct ctl_nodes *ctl_nodes_new(const struct ctl_nodes_config *config);
 struct ctl_nodes *ctl_nodes_free(struct ctl_nodes *nodes); /* NULL is fine; returns NULL */
 /* For the distributor's on_node: keeps the Node objects' status (at most once a second each). */
 void ctl_nodes_on_node(struct ctl_nodes *nodes, const struct ctl_node_view *node);
+
+/* 0, or ERR_UNAUTHORIZED, ERR_FORBIDDEN: whether the caller is the node `name`. */
+int ctl_nodes_check(struct ctl_nodes *nodes, const struct ctl_call *call, struct slice name, struct err *err);
 
 /* Handlers. Each answers the call. `name` is the path's. */
 void ctl_nodes_stream(struct ctl_nodes *nodes, struct ctl_call *call, struct slice name);

@@ -23,8 +23,6 @@ struct ctl_nodes {
     uint64_t flushed_ms;
 };
 
-/* 0, or ERR_UNAUTHORIZED, ERR_FORBIDDEN: whether the caller is the node `name`. */
-int ctl_nodes_check(struct ctl_nodes *nodes, const struct ctl_call *call, struct slice name, struct err *err);
 /* A Node object that was never stored. */
 struct json *ctl_nodes_new_object(struct arena *arena, struct slice name, struct slice role);
 

@@ -4,6 +4,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -20,6 +21,22 @@ def wait_until(what, check, timeout=30.0, interval=0.02):
         if time.monotonic() > until:
             raise AssertionError(f"waited {timeout} s for: {what}")
         time.sleep(interval)
+
+
+def in_parallel(num, run):
+    """What run(0) to run(num - 1) returned, called all at once."""
+    results = [None] * num
+    barrier = threading.Barrier(num)
+
+    def work(i):
+        barrier.wait()
+        results[i] = run(i)
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(num)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
 
 def free_port():

@@ -63,7 +63,7 @@ static int sign_text(const char *csr, const char *id, char **ret_cert, struct er
 {
     int64_t until;
     *ret_cert = NULL;
-    return ctl_ca_sign_node(ca, slice_of(csr), id, 3600, ret_cert, &until, err);
+    return ctl_ca_sign_node(ca, slice_of(csr), id, "5f0e", 3600, ret_cert, &until, err);
 }
 
 static void wishes_are_not_granted(void **state)
@@ -83,6 +83,9 @@ static void wishes_are_not_granted(void **state)
     assert_string_equal((const char *)ASN1_STRING_get0_data(name->d.uniformResourceIdentifier), "spiffe://example.org/node/edge");
     X509_NAME_oneline(X509_get_subject_name(cert), subject, sizeof(subject));
     assert_null(strstr(subject, "control"));
+    assert_non_null(strstr(subject, "/UID=5f0e"));
+    assert_int_equal(X509_get_extension_flags(cert) & EXFLAG_INVALID, 0);
+    assert_int_equal(X509_get_key_usage(cert), KU_DIGITAL_SIGNATURE);
     assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(cert), key), 1);
     GENERAL_NAMES_free(names);
     X509_free(cert);
@@ -113,11 +116,16 @@ static void a_key_that_is_not_the_signer_s_is_refused(void **state)
 
 static void weak_keys_are_refused(void **state)
 {
-    EVP_PKEY *rsa = EVP_RSA_gen(1024), *curve = EVP_EC_gen("secp256k1");
+    static const char *const curves[] = {"prime192v1", "secp224r1", "secp256k1"};
+    EVP_PKEY *rsa = EVP_RSA_gen(1024);
     expect_refused(rsa, rsa, "weak");
-    expect_refused(curve, curve, "weak");
     EVP_PKEY_free(rsa);
-    EVP_PKEY_free(curve);
+    for (size_t i = 0; i < ARRAY_LEN(curves); ++i) {
+        EVP_PKEY *curve = EVP_EC_gen(curves[i]);
+        assert_non_null(curve);
+        expect_refused(curve, curve, "weak");
+        EVP_PKEY_free(curve);
+    }
 }
 
 static void what_is_no_request_or_no_id_is_refused(void **state)
