@@ -23,7 +23,7 @@ int main(int argc, char **argv)
     cli.is_colored = isatty(STDOUT_FILENO) && (no_color == NULL || *no_color == '\0') && term != NULL && strcmp(term, "dumb") != 0;
     signal(SIGPIPE, SIG_DFL); /* `selvedge get … | head` ends quietly */
     int status = cli_main(&cli, argc, argv);
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == CLI_OK)
+    if ((fflush(stdout) != 0 || ferror(stdout)) && (status == CLI_OK || status == CLI_DIFFERENT))
         status = cli_fail(&cli, CLI_LOCAL, "cannot write the output");
     arena_free(cli.arena);
     return status;

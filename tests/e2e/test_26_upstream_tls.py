@@ -118,9 +118,11 @@ def config_map(name, text):
 
 
 def conditions(gateway, name="up"):
-    """{condition: (status, reason)} and what the first entry is about."""
-    status = gateway.get(f"/apis/gateway.networking.k8s.io/v1/namespaces/default/backendtlspolicies/{name}")["status"]
-    entry = status["ancestors"][0]
+    """{condition: (status, reason)} and what the first entry is about; empty while there is no status."""
+    found = gateway.get(f"/apis/gateway.networking.k8s.io/v1/namespaces/default/backendtlspolicies/{name}")
+    if "status" not in found:
+        return {"Accepted": None}, None
+    entry = found["status"]["ancestors"][0]
     return {c["type"]: (c["status"], c["reason"]) for c in entry["conditions"]}, (entry["ancestorRef"]["kind"], entry["ancestorRef"]["name"])
 
 
@@ -162,8 +164,8 @@ def test_app_protocol_https_needs_a_policy(tmp_path, stopping, gateway):
     documents = manifests(port, {"shop": upstream.port}, route("shop", ["shop"])).replace("port: 80}", "port: 80, appProtocol: https}", 1)
     gateway.apply(documents)
     assert get(port)[0] == 500
-    parents = gateway.get("/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/shop")["status"]["parents"]
-    refs = next(c for c in parents[0]["conditions"] if c["type"] == "ResolvedRefs")
+    found = wait_until("the status", lambda: gateway.get("/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/shop").get("status"))
+    refs = next(c for c in found["parents"][0]["conditions"] if c["type"] == "ResolvedRefs")
     assert refs["reason"] == "UnsupportedProtocol" and "needs a BackendTLSPolicy" in refs["message"]
     gateway.apply(config_map("ca", cert) + policy())
     assert get(port)[0] == 200

@@ -9,6 +9,9 @@ from lib.gateway import manifests
 from lib.process import free_port, wait_until
 
 
+API = "/apis/gateway.networking.k8s.io/v1/namespaces/default"
+
+
 def services(port, servers):
     """The gateway and Services whose ports say nothing of HTTP/2: a GRPCRoute's backends speak it anyway."""
     return manifests(port, servers).replace(", appProtocol: kubernetes.io/h2c", "")
@@ -69,9 +72,10 @@ def test_header_changes_and_status(shop):
     gateway.apply(grpc_route([rule]))
     call = client.get.with_call(pb.RatingsRequest(product_id=0), timeout=20)[1]
     assert ("x-seen", "yes") in call.initial_metadata()
-    status = gateway.get("/apis/gateway.networking.k8s.io/v1/namespaces/default/grpcroutes/ratings")["status"]["parents"][0]
+    status = wait_until("the route's status", lambda: gateway.get(f"{API}/grpcroutes/ratings").get("status"))["parents"][0]
     assert {c["type"]: c["status"] for c in status["conditions"]} == {"Accepted": "True", "ResolvedRefs": "True"}
-    listener = gateway.get("/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/edge")["status"]["listeners"][0]
-    assert listener["attachedRoutes"] == 1 and {kind["kind"] for kind in listener["supportedKinds"]} == {"HTTPRoute", "GRPCRoute"}
+    wait_until("the route to be counted", lambda: gateway.get(f"{API}/gateways/edge")["status"]["listeners"][0]["attachedRoutes"] == 1)
+    listener = gateway.get(f"{API}/gateways/edge")["status"]["listeners"][0]
+    assert {kind["kind"] for kind in listener["supportedKinds"]} == {"HTTPRoute", "GRPCRoute"}
     told = gateway.api("POST", "/selvedge/v1/explain", json.dumps({"method": "POST", "url": f"http://ratings.test:{port}/bookinfo.Ratings/Chat"}))
     assert json.loads(told[1])["route"] == "grpcroute/default/ratings"
