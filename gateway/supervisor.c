@@ -1,5 +1,7 @@
 /* One loop on sigtimedwait(): a child that ended is started again after a delay that doubles from 250 ms to 10 s and is
- * forgotten once it has lived for a minute. Stopping drains the proxy first, while control still serves its last report. */
+ * forgotten once it has lived for a minute. Stopping drains the proxy first, while control still serves its last report. How
+ * long that takes is the configuration's to say (drainTimeout), and the service manager's: only when a second signal asks
+ * for the end, or the proxy has ended, is what does not end within seconds killed. */
 #include "gateway/supervisor.h"
 
 #include "core/base/clock.h"
@@ -14,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FIRST_DELAY_MS = 250, MAX_DELAY_MS = 10000, STABLE_MS = 60000, KILL_AFTER_MS = 90000 };
+enum { FIRST_DELAY_MS = 250, MAX_DELAY_MS = 10000, STABLE_MS = 60000, KILL_AFTER_MS = 5000 };
 
 struct child {
     const char *role, *user, *with_group_of;
@@ -65,13 +67,21 @@ static void start_child(struct supervisor *supervisor, struct child *child)
         child->start_at_ms = child->started_ms + MAX_DELAY_MS;
 }
 
+static void kill_soon(struct supervisor *supervisor)
+{
+    supervisor->kill_at_ms = MIN(supervisor->kill_at_ms, clock_mono_ms() + KILL_AFTER_MS);
+}
+
 static void on_exit_of(struct supervisor *supervisor, struct child *child, int status)
 {
     char why[64];
     uint64_t now = clock_mono_ms();
     child->pid = 0;
-    if (supervisor->is_stopping)
+    if (supervisor->is_stopping) {
+        if (child == &supervisor->children[0])
+            kill_soon(supervisor);
         return;
+    }
     if (WIFSIGNALED(status))
         snprintf(why, sizeof(why), "signal %d", WTERMSIG(status));
     else
@@ -147,15 +157,15 @@ static void on_signal(struct supervisor *supervisor, int number)
     } else if (number == SIGHUP) {
         signal_child(&supervisor->children[0], SIGHUP);
     } else if (number == SIGTERM || number == SIGINT) {
-        if (!supervisor->is_stopping)
-            supervisor->kill_at_ms = clock_mono_ms() + KILL_AFTER_MS; /* a second signal gives no more time */
+        if (supervisor->is_stopping)
+            kill_soon(supervisor);
         supervisor->is_stopping = true;
     }
 }
 
 int supervisor_run(const struct gateway_options *options, char **args)
 {
-    struct supervisor supervisor = {.args = args};
+    struct supervisor supervisor = {.args = args, .kill_at_ms = UINT64_MAX};
     struct err err = ERR_INIT;
     sigset_t signals;
     while (args[supervisor.num_args] != NULL)

@@ -2,6 +2,7 @@
 import http.client
 import os
 import pathlib
+import re
 import signal
 import socket
 import ssl
@@ -205,6 +206,23 @@ def test_killed_control_comes_back_unnoticed(shop, stopping):
 def stored_snapshot(gateway):
     path = gateway.data / "proxy/snapshot.json"
     return path.read_text() if path.exists() else ""
+
+
+def test_a_second_signal_ends_also_what_hangs(gateway):
+    """A first one waits, as long as the configuration says; the proxy that would drain is stopped here and cannot."""
+    proxy = gateway.proxy_pid()
+    os.kill(proxy, signal.SIGSTOP)
+    gateway.process.signal(signal.SIGTERM)
+
+    def is_handed_on():
+        status = pathlib.Path(f"/proc/{proxy}/status").read_text()
+        return int(re.search(r"^ShdPnd:\s*(\w+)", status, re.M).group(1), 16) >> (signal.SIGTERM - 1) & 1
+
+    wait_until("the signal to be handed on", is_handed_on)
+    assert gateway.process.is_running()
+    gateway.process.signal(signal.SIGTERM)
+    assert gateway.process.wait(30) == 0
+    assert not os.path.exists(f"/proc/{proxy}")
 
 
 def test_killed_proxy_comes_back_without_control(shop):
