@@ -308,14 +308,6 @@ static void every_request_leaves_a_line_with_its_cause(void **state)
     free(text);
 }
 
-/* libh2o keeps a few freed pool chunks per thread for reuse and never gives them back: harmless, for workers live as long
- * as the process, but here threads end with every test. */
-const char *__lsan_default_suppressions(void);
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void)
-{
-    return "leak:h2o_mem_alloc_recycle";
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
