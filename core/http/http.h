@@ -78,7 +78,8 @@ struct ht_limits {
     uint32_t request_timeout_ms;    /* 0; absolute from the first byte of a request until it is whole or its answer began -> 408 */
     uint32_t body_idle_timeout_ms;  /* 60 s without a byte of an awaited request body -> 408 */
     uint32_t write_idle_timeout_ms; /* 60 s without the peer taking a byte we have for it */
-    uint32_t stream_idle_timeout_ms;/* 0; an exchange or tunnel where nothing moves in either direction -> 408, or cut */
+    uint32_t stream_idle_timeout_ms;/* 0; an exchange where nothing moves in either direction -> 408, or cut */
+    uint32_t tunnel_idle_timeout_ms;/* 1 h; the same of a tunnel: cut */
     uint32_t max_requests_per_conn; /* 0: no limit */
     uint32_t max_concurrent_streams;/* HTTP/2: 128 */
     uint32_t stream_window;         /* HTTP/2; 0: 65535, then HT_STREAM_WINDOW for who takes what comes */
@@ -96,7 +97,7 @@ enum ht_close {
     HT_CLOSE_PEER_RESET,     /* client went away or reset the stream */
     HT_CLOSE_TIMEOUT_BODY,   /* body_idle_timeout_ms, request_timeout_ms */
     HT_CLOSE_TIMEOUT_WRITE,  /* write_idle_timeout_ms */
-    HT_CLOSE_TIMEOUT_IDLE,   /* stream_idle_timeout_ms */
+    HT_CLOSE_TIMEOUT_IDLE,   /* stream_idle_timeout_ms, tunnel_idle_timeout_ms */
     HT_CLOSE_PROTOCOL,       /* malformed body or frames */
     HT_CLOSE_TOO_LARGE,      /* max_body_bytes passed while streaming */
     HT_CLOSE_ABORTED,        /* ht_exchange_abort() */

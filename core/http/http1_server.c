@@ -36,9 +36,12 @@ static uint64_t request_deadline(const struct h1 *h)
 /* Of an exchange or a tunnel where nothing moves at all. */
 static uint64_t idle_deadline(const struct h1 *h)
 {
-    return h->has_exchange && !h->is_over
-               ? later(h->conn->io.last_progress_ms, h->conn->limits->stream_idle_timeout_ms)
-               : UINT64_MAX;
+    const struct ht_limits *limits = h->conn->limits;
+
+    if (!h->has_exchange || h->is_over)
+        return UINT64_MAX;
+    return later(h->conn->io.last_progress_ms, h->phase == PHASE_TUNNEL ? limits->tunnel_idle_timeout_ms
+                                                                        : limits->stream_idle_timeout_ms);
 }
 
 static uint64_t phase_deadline(const struct h1 *h)

@@ -340,7 +340,8 @@ static uint64_t stream_deadline(const struct stream *stream, enum ht_close *ret_
 {
     const struct ht_limits *limits = stream->server->conn->limits;
     uint64_t moved_ms = MAX(stream->h2.in_moved_ms, stream->h2.out_moved_ms);
-    uint64_t idle = after(moved_ms, limits->stream_idle_timeout_ms), body = body_deadline(stream);
+    uint64_t idle = after(moved_ms, stream->x.is_tunnel ? limits->tunnel_idle_timeout_ms : limits->stream_idle_timeout_ms);
+    uint64_t body = body_deadline(stream);
     uint64_t write = stream->h2.out.len != 0 ? after(stream->h2.out_moved_ms, limits->write_idle_timeout_ms)
                                              : UINT64_MAX;
 

@@ -104,6 +104,7 @@ static void x_head(struct ht_exchange *x, unsigned status, const struct ht_heade
     stream->is_bodyless = slice_eq(x->method, SLICE("HEAD")) || status == 204 || status == 304;
     build_head(stream, status, headers);
     if (x->is_tunnel) {
+        ht2s_wake_after(stream->server, x->conn->limits->tunnel_idle_timeout_ms);
         drop_handshake_fields(stream);
         if (stream->h2.in.len != 0 || stream->h2.is_remote_done)
             ht_h2_offer_later(&stream->h2);

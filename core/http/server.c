@@ -22,6 +22,7 @@ const struct ht_limits ht_limits_default = {
     .body_idle_timeout_ms = 60 * 1000,
     .write_idle_timeout_ms = 60 * 1000,
     .stream_idle_timeout_ms = 0,
+    .tunnel_idle_timeout_ms = 3600 * 1000,
     .max_requests_per_conn = 0,
     .max_concurrent_streams = 128,
     .stream_window = 0,

@@ -13,10 +13,7 @@
 #include "core/proxy/target.h"
 #include "core/proxy/telemetry/access_log.h"
 
-enum {
-    TUNNEL_IDLE_MS = 3600 * 1000, /* WebSockets: an hour without a byte in either direction */
-    REPLAY_FIRST = 4096,
-};
+enum { REPLAY_FIRST = 4096 };
 
 static void go(struct px_request *req);
 static const struct ht_call_ops call_ops;
@@ -55,18 +52,6 @@ static void on_first_byte_timeout(struct timer *timer)
 static void on_backend_timeout(struct timer *timer)
 {
     px_request_fail(request_of_timer(timer), PX_FAIL_BACKEND_TIMEOUT);
-}
-
-/* Lazy: bytes only note the time, the timer moves itself. */
-static void on_tunnel_timer(struct timer *timer)
-{
-    struct px_request *req = request_of_timer(timer);
-    uint64_t idle_ms = net_now_ms(px_request_net(req)) - req->tunnel_active_ms;
-
-    if (idle_ms >= TUNNEL_IDLE_MS)
-        px_request_fail(req, PX_FAIL_TUNNEL_IDLE);
-    else
-        start_timer(req, on_tunnel_timer, TUNNEL_IDLE_MS - idle_ms);
 }
 
 /* When the request is out. With backendRequest its own timer runs already. */
@@ -170,7 +155,6 @@ size_t px_attempt_body(struct px_request *req, const char *bytes, size_t len)
             return len;
         remember(req, bytes, len);
     }
-    req->tunnel_active_ms = net_now_ms(px_request_net(req));
     req->attempt.is_blocked = !ht_call_body(&req->attempt.call, &iov, 1);
     return len;
 }
@@ -218,8 +202,7 @@ static void begin_tunnel(struct px_request *req)
     req->is_tunnel = true;
     metric_add(req->worker->stats.tunnels, 1);
     timer_stop(&req->deadline);
-    req->tunnel_active_ms = net_now_ms(px_request_net(req));
-    start_timer(req, on_tunnel_timer, TUNNEL_IDLE_MS);
+    timer_stop(&req->attempt.timer); /* from here on the engine's clock alone counts */
     ht_exchange_resume(req->x); /* the client's bytes flow from here on */
     if (req->is_client_ended)   /* HTTP/2: its end may overtake the upstream's answer */
         ht_call_end(&req->attempt.call, NULL);
@@ -251,7 +234,6 @@ static size_t on_body(struct ht_call *call, const char *bytes, size_t len)
         return 0;
     if (!req->is_tunnel)
         px_filters_on_response_body(req, bytes, len, false);
-    req->tunnel_active_ms = net_now_ms(px_request_net(req));
     req->is_down_blocked = !ht_exchange_body(req->x, &iov, 1);
     call->is_held = req->is_down_blocked;
     return len;

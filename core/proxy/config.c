@@ -149,8 +149,8 @@ static void set_timeouts(struct ht_limits *limits, const struct cfg_client *clie
     if (client->has_idle_timeout)
         limits->idle_timeout_ms = client->idle_timeout_ms;
     if (client->has_stream_idle_timeout) /* one clock for all that may stand still */
-        limits->stream_idle_timeout_ms = limits->body_idle_timeout_ms = limits->write_idle_timeout_ms =
-            client->stream_idle_timeout_ms;
+        limits->stream_idle_timeout_ms = limits->tunnel_idle_timeout_ms = limits->body_idle_timeout_ms =
+            limits->write_idle_timeout_ms = client->stream_idle_timeout_ms;
 }
 
 struct ht_limits px_config_client_limits(const struct px_listener_config *listener, const struct ht_limits *base)

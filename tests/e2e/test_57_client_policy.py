@@ -1,14 +1,17 @@
 """ClientTrafficPolicy through the whole gateway: limits of a port, changed live, told in statuses, refused by name."""
+import asyncio
 import json
 import socket
 import ssl
 
 import pytest
+import websockets
 
 from lib.gateway import Gateway, make_certificate, manifests, route, tls_secret
 from lib.http2 import Http2, pseudo, request
 from lib.process import free_port, wait_until
 from lib.upstream import Echo
+from lib.websocket import WebSocketEcho
 from lib.wire import Client, GoodClient, get
 
 POLICIES = "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/default/clienttrafficpolicies"
@@ -17,14 +20,14 @@ POLICIES = "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/default/clienttraffi
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory, module_stopping):
     folder = tmp_path_factory.mktemp("edge")
-    echo = Echo()
-    module_stopping.append(echo)
+    echo, chat = Echo(), WebSocketEcho()
     gateway = Gateway(folder)
-    module_stopping.append(gateway)
+    module_stopping.extend([echo, chat, gateway])
     gateway.port, gateway.tls_port = free_port(), free_port()
     gateway.pair = make_certificate(folder, "a.test")
     gateway.apply(tls_secret("tls", gateway.pair) + "---\n" +
-                  manifests(gateway.port, {"shop": echo.port}, route("all", ["shop"]), gateway.tls_port))
+                  manifests(gateway.port, {"shop": echo.port, "chat": chat.port},
+                            route("all", ["shop"]) + "---\n" + route("chat", ["chat"], matches="[{path: {value: /chat}}]"), gateway.tls_port))
     wait_until("the first answer", lambda: get(gateway.port, "/").status == 200)
     return gateway
 
@@ -86,11 +89,27 @@ def test_a_head_and_a_request_have_their_time(edge, policy):
 
 
 def test_a_request_that_stands_still_is_ended(edge, policy):
-    policy({"timeout": {"http": {"streamIdleTimeout": "200ms"}}})
-    assert get(edge.port, "/delay/600").status == 408
+    policy({"timeout": {"http": {"streamIdleTimeout": "1s"}}})
+    assert get(edge.port, "/delay/4000").status == 408
     with Http2(edge.port) as client:
-        assert client.get(1, b"/delay/600")[0] == 408
+        assert client.get(1, b"/delay/4000")[0] == 408
         assert client.get(3)[0] == 200
+
+
+def test_a_websocket_that_stands_still_is_ended(edge, policy):
+    policy({"timeout": {"http": {"streamIdleTimeout": "1s"}}})
+
+    async def talk():
+        async with websockets.connect(f"ws://127.0.0.1:{edge.port}/chat", ping_interval=None) as client:
+            for _ in range(7):  # longer than the timeout, all together
+                await client.send("x")
+                assert await client.recv() == "x"
+                await asyncio.sleep(0.2)  # a pace, not a wait
+            with pytest.raises(websockets.ConnectionClosed):
+                await asyncio.wait_for(client.recv(), 30)
+
+    asyncio.run(talk())
+    assert edge.metric("selvedge_failures_total", cause="stream_idle") >= 1
 
 
 def test_connections_of_a_port_are_bounded(edge, policy):

@@ -1133,7 +1133,7 @@ static void what_moves_in_either_direction_goes_on(void **state)
 
 static void a_tunnel_that_stands_still_is_ended(void **state)
 {
-    w->limits.stream_idle_timeout_ms = 5000;
+    w->limits.tunnel_idle_timeout_ms = 5000;
     start_clock();
     talk("GET /late HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");

@@ -1289,6 +1289,35 @@ static void a_stream_that_stands_still_is_ended_alone(void **state)
     assert_false(seen_at(2)->is_closed || raw.is_eof);
 }
 
+static void a_tunnel_that_stands_still_is_cut(void **state)
+{
+    struct strbuf block = STRBUF_INIT;
+    struct iovec iov = {"x", 1};
+
+    limits.tunnel_idle_timeout_ms = 5000;
+    start_clock();
+    raw_hello(&raw);
+    raw_fields(&block, ":method", "CONNECT", ":authority", "db.example:5432", NULL);
+    raw_frame(&raw, HEADERS, END_HEADERS, 1, block.base, block.len);
+    strbuf_clear(&block);
+    RAW_UNTIL(&raw, seen_log.num_requests == 1);
+    ht_exchange_head(seen_at(0)->x, 101, NULL, -1);
+    ht_exchange_resume(seen_at(0)->x);
+    for (size_t i = 1; i <= 3; i++) {
+        sleep_ms(4000);
+        if (i % 2 != 0)
+            raw_frame(&raw, DATA, 0, 1, "a", 1);
+        else
+            ht_exchange_body(seen_at(0)->x, &iov, 1);
+        RAW_UNTIL(&raw, seen_at(0)->body.len + raw_data_len(&raw, 1) == i);
+    }
+    assert_false(seen_at(0)->is_closed);
+    sleep_ms(5001);
+    RAW_UNTIL(&raw, raw_reset_code(&raw, 1) == NGHTTP2_CANCEL);
+    assert_int_equal(seen_at(0)->why, HT_CLOSE_TIMEOUT_IDLE);
+    assert_false(raw.is_eof);
+}
+
 /* ---- windows ---- */
 
 static uint32_t setting_of(uint16_t id)
@@ -1394,6 +1423,7 @@ int main(void)
         T(a_request_nobody_reads_has_its_time_too),
         T(a_request_that_is_whole_or_answered_has_no_clock),
         T(a_stream_that_stands_still_is_ended_alone),
+        T(a_tunnel_that_stands_still_is_cut),
         T(windows_are_as_the_limits_say),
         T(without_limits_windows_are_ours),
         T(a_reader_that_stops_times_out),

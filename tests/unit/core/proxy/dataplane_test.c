@@ -152,6 +152,7 @@ static void base_and_listener_make_the_limits(void **state)
     assert_int_equal(limits.stream_idle_timeout_ms, 7);
     assert_int_equal(limits.body_idle_timeout_ms, 7);
     assert_int_equal(limits.write_idle_timeout_ms, 7);
+    assert_int_equal(limits.tunnel_idle_timeout_ms, 7);
     assert_int_equal(limits.head_timeout_ms, ht_limits_default.head_timeout_ms);
     assert_int_equal(limits.max_requests_per_conn, 3);
     assert_int_equal(limits.max_concurrent_streams, 4);
