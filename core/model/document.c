@@ -133,6 +133,10 @@ static int compare_resources(const void *a, const void *b)
 
 int cfg_document_seal(struct cfg_document *doc, struct err *err)
 {
+    if (doc->num != doc->cap && doc->num != 0) { /* it will not grow any more, and may be kept for long */
+        doc->resources = xrealloc(doc->resources, doc->num * sizeof(*doc->resources));
+        doc->cap = doc->num;
+    }
     if (doc->num != 0)
         qsort(doc->resources, doc->num, sizeof(*doc->resources), compare_resources);
     for (uint32_t i = 1; i < doc->num; ++i) {

@@ -20,6 +20,8 @@ struct ctl_activation {
     uint64_t first_ms; /* when the oldest change not yet compiled came; 0: none */
     bool is_running;
     uint64_t rev;
+    uint64_t others_rev; /* see struct ctl_compile_options */
+    struct ctl_memo *memo; /* of the last compile that went well */
     char error[ERR_TEXT_MAX];
     struct timer look_timer; /* what nodes say is looked at when it has run out */
     /* what the last compile knew of the nodes */
@@ -62,8 +64,9 @@ static void on_status_done(struct ctl_txn *txn)
 static void fill_write(struct status_txn *self, const struct ctl_status *status, struct ctl_write *write)
 {
     struct strbuf text = STRBUF_INIT;
-    struct json *tree = ctl_object_tree(self->arena, status->object);
-    json_set(self->arena, tree, "status", json_clone(self->arena, status->status));
+    _cleanup_(arena_freep) struct arena *scratch = arena_new(0); /* thousands of trees may come at once */
+    struct json *tree = ctl_object_tree(scratch, status->object);
+    json_set(scratch, tree, "status", json_clone(scratch, status->status));
     json_remove(json_get(tree, "metadata"), "resourceVersion");
     json_write(&text, tree);
     write->op = CTL_PUT;
@@ -124,6 +127,9 @@ static void on_compiled(struct net_job *job)
         log_err(LOG_ERROR, "a revision does not compile; nodes keep the one before", &activation->err);
     } else {
         activation->rev = compiled->rev;
+        ctl_memo_free(activation->memo);
+        activation->memo = compiled->memo;
+        compiled->memo = NULL;
         ctl_distributor_publish(activation->distributor, &compiled->document);
         store_statuses(activation, compiled);
         ctl_compiled_free(compiled);
@@ -159,6 +165,8 @@ static void on_due(struct timer *timer)
     activation->arena = arena_new(0);
     activation->view = ctl_cache_view(activation->cache);
     activation->options = (struct ctl_compile_options){.epoch = ctl_store_epoch(activation->store), .now_us = clock_wall_us()};
+    activation->options.others_rev = activation->others_rev;
+    activation->options.memo = activation->memo;
     ctl_distributor_release(activation->distributor, activation->applied);
     activation->applied = ctl_distributor_hold_applied(activation->distributor, &activation->options.applied);
     gather_failures(activation);
@@ -180,12 +188,17 @@ static void schedule(struct ctl_activation *activation)
 static void on_changes(struct ctl_listener *listener, const struct ctl_applied *changes, size_t num)
 {
     struct ctl_activation *activation = CONTAINER_OF(listener, struct ctl_activation, listener);
+    bool is_due = false;
     for (size_t i = 0; i < num; ++i) {
-        if (!changes[i].is_status) {
-            schedule(activation);
-            return;
-        }
+        const struct ctl_object *object = changes[i].after != NULL ? changes[i].after : changes[i].before;
+        if (changes[i].is_status || object == NULL)
+            continue;
+        is_due = true;
+        if (!ctl_compile_is_apart(object->key.kind))
+            activation->others_rev = changes[i].rev;
     }
+    if (is_due)
+        schedule(activation);
 }
 
 /* A thousand nodes report each change; only the first and the last of them, if any, tell a compile something new. */
@@ -253,6 +266,7 @@ struct ctl_activation *ctl_activation_free(struct ctl_activation *activation)
     drop_inputs(activation);
     ctl_distributor_release(activation->distributor, activation->applied);
     strbuf_clear(&activation->failures);
+    ctl_memo_free(activation->memo);
     ctl_compiled_free(activation->compiled);
     free(activation);
     return NULL;

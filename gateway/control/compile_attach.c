@@ -103,8 +103,11 @@ static enum attach_result attach(struct comp *comp, struct comp_route *route, st
             return NAME_IS_TAKEN;
         remember_attached(comp, listener, route->kind, hostnames, num);
     }
-    listener->num_routes += listener->last_route != route->object; /* two parentRefs may name one listener */
-    listener->last_route = route->object;
+    if (listener->last_route != route->object) { /* two parentRefs may name one listener */
+        listener->last_route = route->object;
+        ++listener->num_routes;
+        comp_record_listener(comp, listener);
+    }
     if (!listener->is_usable)
         return ATTACHED; /* but the listener itself is not served */
     if (route->first == NULL)

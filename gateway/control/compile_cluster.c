@@ -232,28 +232,28 @@ static void set_tls(struct cfg_cluster *cluster, struct comp_tls *tls)
         cluster->tls = &tls->tls;
 }
 
-static void make_service(struct comp *comp, struct resolved *out, struct slice name, struct slice ns,
-                         const struct obj_backend_ref *ref, bool is_grpc, const struct comp_policy *policy)
+static void make_service(struct comp *comp, struct resolved *out, const struct comp_cluster_ref *ref, const struct comp_policy *policy)
 {
-    struct ctl_object *object = comp_find(comp, KIND_SERVICE, ns, ref->name);
+    struct slice ns = ref->ns;
+    struct ctl_object *object = comp_find(comp, KIND_SERVICE, ns, ref->object);
     const struct obj_service *service = object != NULL ? comp_decode(comp, object, KIND_SERVICE) : NULL;
     const struct obj_service_port *port = service != NULL ? find_port(comp, service, ref->port) : NULL;
     out->reason = "BackendNotFound";
     if (service == NULL) {
-        out->text = text2(comp, "Service %.*s/%.*s does not exist", ns, ref->name);
+        out->text = text2(comp, "Service %.*s/%.*s does not exist", ns, ref->object);
         return;
     }
     if (port == NULL) {
-        out->text = arena_printf(comp->arena, "Service %.*s/%.*s has no port %d", (int)ns.len, ns.base, (int)ref->name.len,
-                                 ref->name.base, ref->port);
+        out->text = arena_printf(comp->arena, "Service %.*s/%.*s has no port %d", (int)ns.len, ns.base, (int)ref->object.len,
+                                 ref->object.base, ref->port);
         return;
     }
-    struct cfg_cluster cluster = new_cluster(comp, name, comp_join(comp, ref->name, '.', ns));
-    out->tls = comp_tls_for(comp, "Service", ns, ref->name, port->name);
-    const char *fault = app_protocol(is_grpc && port->app_protocol.len == 0 ? SLICE("grpc") : port->app_protocol, out->tls != NULL, &cluster.protocol);
+    struct cfg_cluster cluster = new_cluster(comp, ref->name, comp_join(comp, ref->object, '.', ns));
+    out->tls = comp_tls_for(comp, "Service", ns, ref->object, port->name);
+    const char *fault = app_protocol(ref->is_grpc && port->app_protocol.len == 0 ? SLICE("grpc") : port->app_protocol, out->tls != NULL, &cluster.protocol);
     if (fault != NULL) {
         out->reason = "UnsupportedProtocol";
-        out->text = arena_printf(comp->arena, "Service %.*s: appProtocol %.*s %s", (int)ref->name.len, ref->name.base,
+        out->text = arena_printf(comp->arena, "Service %.*s: appProtocol %.*s %s", (int)ref->object.len, ref->object.base,
                                  (int)port->app_protocol.len, port->app_protocol.base, fault);
         return;
     }
@@ -286,19 +286,19 @@ static void add_backend_endpoint(struct comp *comp, struct endpoint_list *list, 
                      0, true);
 }
 
-static void make_backend(struct comp *comp, struct resolved *out, struct slice name, struct slice ns,
-                         const struct obj_backend_ref *ref, bool is_grpc, const struct comp_policy *policy)
+static void make_backend(struct comp *comp, struct resolved *out, const struct comp_cluster_ref *ref, const struct comp_policy *policy)
 {
-    struct ctl_object *object = comp_find(comp, KIND_BACKEND, ns, ref->name);
+    struct slice ns = ref->ns;
+    struct ctl_object *object = comp_find(comp, KIND_BACKEND, ns, ref->object);
     const struct obj_backend *backend = object != NULL ? comp_decode(comp, object, KIND_BACKEND) : NULL;
     if (backend == NULL) {
         out->reason = "BackendNotFound";
-        out->text = text2(comp, "Backend %.*s/%.*s does not exist", ns, ref->name);
+        out->text = text2(comp, "Backend %.*s/%.*s does not exist", ns, ref->object);
         return;
     }
     struct endpoint_list list = {0};
-    struct cfg_cluster cluster = new_cluster(comp, name, comp_join(comp, ref->name, '.', ns));
-    out->tls = comp_tls_for(comp, "Backend", ns, ref->name, (struct slice){NULL, 0});
+    struct cfg_cluster cluster = new_cluster(comp, ref->name, comp_join(comp, ref->object, '.', ns));
+    out->tls = comp_tls_for(comp, "Backend", ns, ref->object, (struct slice){NULL, 0});
     set_tls(&cluster, out->tls);
     for (uint32_t i = 0; i < backend->spec.num_endpoints; ++i)
         add_backend_endpoint(comp, &list, &backend->spec.endpoints[i]);
@@ -306,7 +306,7 @@ static void make_backend(struct comp *comp, struct resolved *out, struct slice n
         cluster.host = backend->spec.endpoints[0].hostname;
     else if (backend->spec.endpoints[0].fqdn != NULL)
         cluster.host = backend->spec.endpoints[0].fqdn->hostname;
-    if (is_grpc)
+    if (ref->is_grpc)
         cluster.protocol = CFG_UPSTREAM_H2C;
     if (backend->spec.num_app_protocols != 0)
         cluster.protocol = backend->spec.app_protocols[0] == OBJ_APP_H2C ? CFG_UPSTREAM_H2C : CFG_UPSTREAM_WS;
@@ -347,6 +347,25 @@ static struct slice cluster_name(struct comp *comp, const struct obj_backend_ref
     return comp_slice(name);
 }
 
+static const struct resolved *resolve(struct comp *comp, const struct comp_cluster_ref *ref)
+{
+    struct resolved *resolved = hashmap_get(&comp->clusters, ref->name.base, ref->name.len);
+    if (resolved != NULL)
+        return resolved;
+    if (comp->slices.num_slots == 0)
+        load_slices(comp);
+    resolved = arena_zalloc(comp->arena, sizeof(*resolved));
+    hashmap_put(&comp->clusters, ref->name.base, ref->name.len, resolved);
+    const struct comp_policy *policy = ref->policy != UINT32_MAX ? &comp->traffic_policies.at[ref->policy] : NULL;
+    (ref->is_service ? make_service : make_backend)(comp, resolved, ref, policy);
+    return resolved;
+}
+
+void comp_cluster_again(struct comp *comp, const struct comp_cluster_ref *ref)
+{
+    (void)resolve(comp, ref); /* it was good, and what it depends on is the same */
+}
+
 struct slice comp_cluster(struct comp *comp, const struct comp_place *place, const struct obj_backend_ref *ref,
                           const char **ret_reason, const char **ret_text)
 {
@@ -364,21 +383,19 @@ struct slice comp_cluster(struct comp *comp, const struct comp_place *place, con
                                  ns.base, (int)ref->kind.len, ref->kind.base, (int)ref->name.len, ref->name.base);
         return (struct slice){NULL, 0};
     }
-    if (comp->slices.num_slots == 0)
-        load_slices(comp);
-    bool is_grpc = place->kind == KIND_GRPC_ROUTE;
     const struct comp_policy *policy = policy_at(comp, place);
-    struct slice name = cluster_name(comp, ref, ns, is_service, is_grpc, policy);
-    struct resolved *resolved = hashmap_get(&comp->clusters, name.base, name.len);
-    if (resolved == NULL) {
-        resolved = arena_zalloc(comp->arena, sizeof(*resolved));
-        hashmap_put(&comp->clusters, name.base, name.len, resolved);
-        (is_service ? make_service : make_backend)(comp, resolved, name, ns, ref, is_grpc, policy);
-    }
+    struct comp_cluster_ref wanted = {.ns = ns, .object = ref->name, .port = ref->port, .is_service = is_service, .is_grpc = place->kind == KIND_GRPC_ROUTE};
+    wanted.name = cluster_name(comp, ref, ns, is_service, wanted.is_grpc, policy);
+    wanted.policy = policy != NULL ? (uint32_t)(policy - comp->traffic_policies.at) : UINT32_MAX;
+    const struct resolved *resolved = resolve(comp, &wanted);
     comp_tls_used_by(comp, resolved->tls, place->gateway_ns, place->gateway_name);
-    if (resolved->reason == NULL) /* what cannot be verified is not spoken to: its share gets 500, its policy says why */
-        return resolved->tls == NULL || resolved->tls->accepted.reason == NULL ? name : (struct slice){NULL, 0};
-    *ret_reason = resolved->reason;
-    *ret_text = resolved->text;
-    return (struct slice){NULL, 0};
+    comp->record->is_more |= resolved->tls != NULL;
+    if (resolved->reason != NULL) {
+        *ret_reason = resolved->reason;
+        *ret_text = resolved->text;
+        return (struct slice){NULL, 0};
+    }
+    comp_record_cluster(comp, &wanted);
+    /* What cannot be verified is not spoken to: its share gets 500, its policy says why. */
+    return resolved->tls == NULL || resolved->tls->accepted.reason == NULL ? wanted.name : (struct slice){NULL, 0};
 }

@@ -99,6 +99,15 @@ struct comp_tls {
     uint32_t num_gateways;
 };
 
+/* A cluster that a route asks for, without the route. */
+struct comp_cluster_ref {
+    struct slice name;       /* of the cluster */
+    struct slice ns, object; /* of the Service or Backend */
+    int32_t port;
+    bool is_service, is_grpc;
+    uint32_t policy;         /* index into traffic_policies, UINT32_MAX: none */
+};
+
 struct comp {
     struct arena *arena;   /* lasts as long as the result */
     struct arena *scratch; /* for what is being worked on: a route, a status */
@@ -119,6 +128,7 @@ struct comp {
     struct hashmap clusters;     /* names compiled already */
     struct hashmap certificates; /* "NS/NAME" -> verdict */
     struct hashmap slices;       /* "NS/SERVICE" -> struct comp_slice list */
+    struct comp_record *record;  /* of the route being compiled */
 };
 
 /* ---- compiler.c ---- */
@@ -188,6 +198,8 @@ struct comp_place {
 /* Makes sure the cluster behind a reference is compiled. Returns its name, or {NULL,0} with reason and text. */
 struct slice comp_cluster(struct comp *comp, const struct comp_place *place, const struct obj_backend_ref *ref,
                           const char **ret_reason, const char **ret_text);
+/* The same for what a route asked for at an earlier compile, when nothing it depends on has changed. */
+void comp_cluster_again(struct comp *comp, const struct comp_cluster_ref *ref);
 void comp_backend_statuses(struct comp *comp);
 
 /* ---- compile_policy.c ---- */
@@ -215,6 +227,22 @@ struct comp_tls *comp_tls_for(struct comp *comp, const char *kind, struct slice 
 /* Remembers a Gateway for its status. `tls` may be NULL. */
 void comp_tls_used_by(struct comp *comp, struct comp_tls *tls, struct slice gateway_ns, struct slice gateway_name);
 void comp_tls_policy_statuses(struct comp *comp);
+
+/* ---- compile_memo.c ---- */
+/* What compiling a route did besides its own resource. */
+struct comp_record {
+    struct comp_listener **listeners; /* that counted it */
+    struct comp_cluster_ref *clusters;
+    uint32_t num_listeners, cap_listeners, num_clusters, cap_clusters;
+    bool is_more; /* it did something that a memo does not hold */
+};
+void comp_record_listener(struct comp *comp, struct comp_listener *listener);
+void comp_record_cluster(struct comp *comp, const struct comp_cluster_ref *ref);
+struct ctl_memo *comp_memo_new(struct comp *comp);
+/* Does what compiling this route did the last time; false: it has to be compiled. */
+bool comp_memo_replay(struct comp *comp, struct ctl_object *object);
+/* `resource`: what was emitted, NULL: nothing. */
+void comp_memo_add(struct comp *comp, struct ctl_object *object, const struct comp_record *record, const struct cfg_resource *resource);
 
 /* ---- compile_status.c ---- */
 /* Appends a condition; its transition time is kept from `old` (a conditions array, may be NULL) while its status stays. */

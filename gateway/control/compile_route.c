@@ -274,12 +274,22 @@ static void route_status(struct comp *comp, struct comp_route *route)
     comp_set_status(comp, route->object, route->spec->head.status, status);
 }
 
+/* Routes of two kinds contest host names with each other, and a route whose status changes or whose references do not resolve
+ * is compiled again each time. */
+static bool is_settled(const struct comp *comp, const struct comp_route *route, size_t statuses_before)
+{
+    return !comp->has_two_route_kinds && !comp->record->is_more && route->refs_reason == NULL && comp->out->num_statuses == statuses_before;
+}
+
 static void compile_route(struct comp *comp, enum kind_id kind, struct ctl_object *object)
 {
+    struct comp_record record = {0};
     struct comp_route route = {.kind = kind, .object = object, .spec = comp_decode_in(comp, comp->scratch, object, kind)};
     if (route.spec == NULL)
         return;
     uint32_t num_parents = route.spec->spec.num_parent_refs;
+    size_t statuses_before = comp->out->num_statuses;
+    comp->record = &record;
     route.parents = arena_zalloc(comp->scratch, num_parents * sizeof(*route.parents));
     for (uint32_t i = 0; i < num_parents; ++i) {
         route.parents[i].ref = &route.spec->spec.parent_refs[i];
@@ -287,6 +297,10 @@ static void compile_route(struct comp *comp, enum kind_id kind, struct ctl_objec
     }
     emit_route(comp, &route);
     route_status(comp, &route);
+    const struct cfg_document *document = comp->out->document; /* the route is the last that was added, if it was */
+    if (is_settled(comp, &route, statuses_before))
+        comp_memo_add(comp, object, &record, route.num_attachments != 0 ? &document->resources[document->num - 1] : NULL);
+    comp->record = NULL;
 }
 
 /* With a scratch of its own: ten thousand routes never stand in memory together. */
@@ -357,5 +371,6 @@ void comp_routes(struct comp *comp)
     }
     for (size_t i = 0; i < ARRAY_LEN(kinds); ++i)
         for (size_t j = 0; j < nums[i]; ++j)
-            compile_in_scratch(comp, kinds[i], objects[i][j]);
+            if (!comp_memo_replay(comp, objects[i][j]))
+                compile_in_scratch(comp, kinds[i], objects[i][j]);
 }

@@ -164,6 +164,7 @@ struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_c
     out->document->epoch = options->epoch;
     out->document->rev = view->rev;
     struct comp comp = {.arena = out->arena, .scratch = arena_new(64 * 1024), .view = view, .options = options, .out = out};
+    out->memo = comp_memo_new(&comp);
     load_grants(&comp);
     comp_load_traffic_policies(&comp);
     comp_load_tls_policies(&comp);
@@ -194,6 +195,7 @@ struct ctl_compiled *ctl_compiled_free(struct ctl_compiled *compiled)
         ctl_object_unref(compiled->statuses[i].object);
     free(compiled->statuses);
     cfg_document_free(compiled->document);
+    ctl_memo_free(compiled->memo);
     arena_free(compiled->arena);
     free(compiled);
     return NULL;

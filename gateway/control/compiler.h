@@ -19,8 +19,15 @@ struct ctl_listener_failure {
     struct slice listener, text;
 };
 
+/* What a compile found out about each route, for the next one: a route that is still the same object is not read again as
+ * long as nothing else it looks at has changed. Immutable; the result is the same with and without it. */
+struct ctl_memo;
+
 struct ctl_compile_options {
     uint64_t epoch;
+    /* The newest revision that wrote anything, statuses aside, for which ctl_compile_is_apart() is false. */
+    uint64_t others_rev;
+    const struct ctl_memo *memo; /* of a compile before; NULL: none. Borrowed */
     int64_t now_us; /* lastTransitionTime of conditions that change */
     /* What gateways run and where they failed, for the Programmed condition. NULL: nothing applied yet. */
     const struct cfg_document *applied;
@@ -40,7 +47,12 @@ struct ctl_compiled {
     struct cfg_document *document; /* for gateway nodes */
     struct ctl_status *statuses;   /* only those that change */
     size_t num_statuses, cap_statuses;
+    struct ctl_memo *memo; /* owned; whoever wants it takes it and leaves NULL */
 };
+
+/* Objects of this kind ("group/plural") change nothing about other routes than themselves. */
+bool ctl_compile_is_apart(struct slice kind);
+struct ctl_memo *ctl_memo_free(struct ctl_memo *memo); /* any thread; NULL is fine; returns NULL */
 
 /* NULL only when the result would contradict itself (ERR_INTERNAL). */
 struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_compile_options *options, struct err *err);

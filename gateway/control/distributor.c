@@ -10,7 +10,7 @@
 /* What a node says of itself is stored with its Node object: bounded. */
 enum { MAX_ERRORS_LEN = 256 * 1024, MAX_VERSION_LEN = 64 };
 
-enum { KEEP_VERSIONS = 64, MAX_NODES = 10000, HEARTBEAT_MS = 15000, GOAWAY_MS = 1000 };
+enum { KEEP_VERSIONS = 64, KEEP_RESOURCES = 128 * 1024, MAX_NODES = 10000, HEARTBEAT_MS = 15000, GOAWAY_MS = 1000 };
 
 struct version {
     struct list link; /* oldest first */
@@ -55,6 +55,7 @@ struct ctl_distributor {
     struct ctl_distributor_config config;
     struct list versions; /* of struct version */
     unsigned num_versions;
+    size_t num_resources; /* of all versions in the list; texts are shared, entries are not */
     struct version *current;
     struct list nodes;
     struct hashmap nodes_by_name;
@@ -99,10 +100,11 @@ static void drop_texts(struct version *version)
 
 static void trim_versions(struct ctl_distributor *distributor)
 {
-    while (distributor->num_versions > KEEP_VERSIONS) {
+    while (distributor->num_versions > KEEP_VERSIONS || (distributor->num_versions > 2 && distributor->num_resources > KEEP_RESOURCES)) {
         struct version *oldest = LIST_FIRST(&distributor->versions, struct version, link);
         list_remove(&oldest->link);
         --distributor->num_versions;
+        distributor->num_resources -= oldest->doc->num;
         version_unref(oldest);
     }
 }
@@ -517,6 +519,7 @@ void ctl_distributor_publish(struct ctl_distributor *distributor, struct cfg_doc
             drop_texts(current);
         list_push(&distributor->versions, &version->link);
         ++distributor->num_versions;
+        distributor->num_resources += doc->num;
         distributor->current = version;
         trim_versions(distributor);
     }

@@ -9,7 +9,7 @@
  * their bookmark comes with the next heartbeat.
  *
  * Threads: the control worker's. Ownership: documents given are owned by the distributor.
- * Limits: 64 versions are remembered for resuming; 10,000 nodes. */
+ * Limits: 64 versions are remembered for resuming, fewer when together they have more than 128 Ki resources; 10,000 nodes. */
 #ifndef SELVEDGE_CONTROL_DISTRIBUTOR_H
 #define SELVEDGE_CONTROL_DISTRIBUTOR_H
 

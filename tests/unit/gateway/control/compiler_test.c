@@ -146,6 +146,123 @@ static void equal_input_gives_equal_bytes(void **state)
     world_free(two);
 }
 
+/* ---- with a memo ---- */
+
+static struct ctl_compiled *compile_again(struct world *world, const struct ctl_memo *memo, uint64_t others_rev)
+{
+    struct err err = ERR_INIT;
+    struct ctl_compile_options options = {.epoch = 1, .now_us = 1767225600000000, .memo = memo, .others_rev = others_rev};
+    struct ctl_compiled *compiled = ctl_compile(&world->view, &options, &err);
+    if (compiled == NULL)
+        fail_msg("%s", err.text);
+    return compiled;
+}
+
+static struct ctl_object **slot_of(struct world *world, const char *kind, const char *name)
+{
+    for (size_t i = 0; i < world->view.num; ++i)
+        if (slice_is(world->objects[i]->key.kind, kind) && slice_is(world->objects[i]->key.name, name))
+            return &world->objects[i];
+    fail_msg("no %s %s", kind, name);
+    return NULL;
+}
+
+static void replace_object(struct ctl_object **slot, struct json *tree)
+{
+    struct ctl_object *old = *slot;
+    struct strbuf text = STRBUF_INIT;
+    json_remove(json_get(tree, "metadata"), "resourceVersion");
+    json_write(&text, tree);
+    *slot = ctl_object_new(&old->key, old->rev + 1, strbuf_slice(&text));
+    strbuf_clear(&text);
+    ctl_object_unref(old);
+}
+
+/* As activation stores them. */
+static void take_statuses(struct world *world, const struct ctl_compiled *compiled)
+{
+    for (size_t i = 0; i < compiled->num_statuses; ++i) {
+        const struct ctl_key *key = &compiled->statuses[i].object->key;
+        struct ctl_object **slot = slot_of(world, key->kind.base, key->name.base);
+        struct json *tree = ctl_object_tree(world->arena, *slot);
+        json_set(world->arena, tree, "status", json_clone(world->arena, compiled->statuses[i].status));
+        replace_object(slot, tree);
+    }
+}
+
+static void edit(struct world *world, const char *kind, const char *name, const char *member, const char *value)
+{
+    struct ctl_object **slot = slot_of(world, kind, name);
+    struct json *tree = ctl_object_tree(world->arena, *slot);
+    struct json *parent = json_get(tree, "spec") != NULL && strcmp(kind, "discovery.k8s.io/endpointslices") != 0 ? json_get(tree, "spec") : tree;
+    json_set(world->arena, parent, member, json_parse(world->arena, slice_of(value), NULL));
+    replace_object(slot, tree);
+}
+
+static void write_result(const struct ctl_compiled *compiled, struct strbuf *out)
+{
+    cfg_document_write(compiled->document, false, out);
+    for (size_t i = 0; i < compiled->num_statuses; ++i) {
+        strbuf_addf(out, "\n%.*s ", (int)compiled->statuses[i].object->key.name.len, compiled->statuses[i].object->key.name.base);
+        json_write(out, compiled->statuses[i].status);
+    }
+}
+
+/* Compiles with what was remembered and without: there must be no difference. Gives what is to be remembered next. */
+static struct ctl_memo *compare_with_fresh(struct world *world, struct ctl_memo *memo, uint64_t others_rev)
+{
+    struct strbuf a = STRBUF_INIT, b = STRBUF_INIT;
+    struct ctl_compiled *quick = compile_again(world, memo, others_rev), *fresh = compile_again(world, NULL, others_rev);
+    write_result(quick, &a);
+    write_result(fresh, &b);
+    assert_string_equal(a.base, b.base);
+    strbuf_clear(&a);
+    strbuf_clear(&b);
+    take_statuses(world, fresh);
+    struct ctl_memo *next = quick->memo;
+    quick->memo = NULL;
+    ctl_compiled_free(quick);
+    ctl_compiled_free(fresh);
+    ctl_memo_free(memo);
+    return next;
+}
+
+static void what_is_remembered_makes_no_difference(void **state)
+{
+    struct world *world = compile_world(
+        ROUTE("a", "{name: edge, sectionName: http}, {name: edge, sectionName: api}", "  hostnames: [a.example.com]\n" RULE_WEB) "---\n"
+        ROUTE("b", "{name: edge, sectionName: http}", "  rules: [{backendRefs: [{name: web, port: 80}, {name: nowhere, port: 80}]}]\n") "---\n"
+        ROUTE("c", "{name: missing}", RULE_WEB) "---\n" ROUTE("d", "{name: edge}", RULE_WEB) "---\n" ROUTE("e", "{name: edge}", RULE_WEB)
+        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: {name: p, namespace: default}\n"
+        "spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: d}], loadBalancer: {type: RoundRobin}}\n");
+    struct ctl_memo *memo = compare_with_fresh(world, NULL, 1); /* statuses are new: nothing is settled */
+    memo = compare_with_fresh(world, memo, 1);
+    memo = compare_with_fresh(world, memo, 1);
+    edit(world, ROUTES, "e", "hostnames", "[\"e.example.com\"]");
+    memo = compare_with_fresh(world, memo, 1);
+    edit(world, "discovery.k8s.io/endpointslices", "web-1", "endpoints", "[{\"addresses\":[\"10.0.0.9\"]}]");
+    memo = compare_with_fresh(world, memo, 1);
+    edit(world, GATEWAYS, "edge", "listeners", "[{\"name\":\"api\",\"port\":8081,\"protocol\":\"HTTP\",\"hostname\":\"*.example.com\"}]");
+    memo = compare_with_fresh(world, memo, 2);
+    memo = compare_with_fresh(world, memo, 2);
+    edit(world, "/services", "web", "ports", "[{\"name\":\"http\",\"port\":81}]");
+    memo = compare_with_fresh(world, memo, 3);
+    ctl_object_unref(world->objects[--world->view.num]); /* a deletion */
+    memo = compare_with_fresh(world, memo, 4);
+    ctl_memo_free(memo);
+    world_free(world);
+}
+
+static void only_what_concerns_no_other_route_is_apart(void **state)
+{
+    assert_true(ctl_compile_is_apart(SLICE(ROUTES)));
+    assert_true(ctl_compile_is_apart(SLICE("discovery.k8s.io/endpointslices")));
+    assert_true(ctl_compile_is_apart(SLICE("selvedge.dev/nodes")));
+    assert_false(ctl_compile_is_apart(SLICE(GATEWAYS)));
+    assert_false(ctl_compile_is_apart(SLICE("/services")));
+    assert_false(ctl_compile_is_apart(SLICE("/secrets")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +276,8 @@ int main(void)
         cmocka_unit_test(policies_make_a_variant_of_the_cluster),
         cmocka_unit_test(programmed_follows_what_gateways_run),
         cmocka_unit_test(equal_input_gives_equal_bytes),
+        cmocka_unit_test(what_is_remembered_makes_no_difference),
+        cmocka_unit_test(only_what_concerns_no_other_route_is_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
