@@ -72,6 +72,7 @@ int control_main(const struct gateway_options *options)
     /* Compiling takes tens of megabytes for moments: above this size memory goes back to the system when it is freed. */
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     (void)mallopt(M_ARENA_MAX, 2); /* both are advice */
+    net_raise_descriptor_limit();
     sandbox_enter();
     if (ctl_control_run(&config, on_ready, &err) != 0) {
         log_err(LOG_ERROR, "the control process cannot start", &err);

@@ -2,6 +2,7 @@
 #include "gateway/proxy_main.h"
 
 #include "core/base/log.h"
+#include "core/net/listen.h"
 #include "core/net/resolver.h"
 #include "core/proxy/dataplane.h"
 #include "core/proxy/telemetry/admin.h"
@@ -14,7 +15,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -265,17 +265,6 @@ static int serve(struct proxy *proxy)
     return proxy->is_rejected_first ? 1 : 0;
 }
 
-/* As many descriptors as we may have: connections are bounded by them, not by a default of 1024. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* else it stays as it was */
-}
-
 /* Buffers may hold a quarter of the machine's memory before new requests are refused, a third before connections are. */
 static void set_memory_limits(struct px_options *px)
 {
@@ -292,7 +281,7 @@ int proxy_main(const struct gateway_options *options)
     int ret;
 
     log_init("gateway-proxy", options->log_level);
-    raise_descriptor_limit();
+    net_raise_descriptor_limit();
     set_memory_limits(&px);
     proxy.main = net_worker_new(0, 0, 0);
     watch_signals(&proxy); /* before any thread: they inherit the mask */

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -177,6 +178,16 @@ void net_listen_name(int fd, char *out, size_t cap)
 
     (void)getsockname(fd, (struct sockaddr *)&addr, &len); /* "unknown" then */
     net_sockaddr_format((struct sockaddr *)&addr, out, cap);
+}
+
+void net_raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* else it stays as it was */
 }
 
 /* ---- accepting ---- */

@@ -30,6 +30,9 @@ int net_parse_endpoint(const char *where, struct slice *ret_host, uint16_t *ret_
 /* The address it got (port 0 was asked for), as text. */
 void net_listen_name(int fd, char *out, size_t cap);
 
+/* As many descriptors as the process may have: connections are bounded by them, not by a default of 1024. At start. */
+void net_raise_descriptor_limit(void);
+
 struct net_listener;
 
 /* Takes the descriptor `fd` (non-blocking, close-on-exec). Returning false means "no more for now": the listener rests

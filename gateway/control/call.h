@@ -69,7 +69,7 @@ struct ctl_server_config {
     struct net_worker *worker;
     struct ctl_control *control;
     size_t max_body;      /* 3 MiB, as Kubernetes */
-    unsigned max_calls;   /* calls waiting for an answer: 4096, then 503 */
+    unsigned max_calls;   /* calls waiting for an answer, and streams: 16384, then 503 */
     void (*dispatch)(struct ctl_call *call);
 };
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { MAX_BODY = 3 * 1024 * 1024, MAX_CALLS = 4096, WATCHER_STALL_MS = 30000 };
+enum { MAX_BODY = 3 * 1024 * 1024, MAX_CALLS = 16384 /* ten thousand nodes have a stream each */, WATCHER_STALL_MS = 30000 };
 
 static void on_conn_closed(struct ht_server_conn *conn)
 {
