@@ -1,7 +1,8 @@
-/* The dispatcher of the control API.
+/* The dispatcher of the control API, in two steps.
  *
- * path -> who calls (access.h) -> is it safe to act on (origin, content type) -> row of `routes` or a resource path ->
- * role -> handler. Failures are Status objects that name what was asked for. Every write and every refused attempt is in
+ * With the head: path -> who calls (access.h) -> row of `routes` or a resource path -> role -> is it safe to act on (origin,
+ * content type). Whoever is refused is told so before a byte of his body is kept. With the body: is the caller still who he
+ * was -> handler. Failures are Status objects that name what was asked for. Every write and every refused attempt is in
  * the audit log: by its transaction when it commits one, else by audit_answer().
  *
  * Foreign web pages: browsers can send forms and text/plain to any address, with a client certificate too; so whatever
@@ -14,7 +15,8 @@
 #include <ctype.h>
 #include <strings.h>
 
-enum { SEGMENTS_MAX = 10 };
+/* A join is all that is taken from callers without credentials: a name, a token and a certificate request. */
+enum { SEGMENTS_MAX = 10, JOIN_BODY_MAX = 16 * 1024 };
 
 struct path {
     struct slice segments[SEGMENTS_MAX]; /* decoded */
@@ -97,7 +99,7 @@ static int check_content(struct ctl_call *call, struct err *err)
     struct slice type = api_media_type(call);
     /* No type at all: kubectl create does that. A page could too (a Blob), but not with a token of its own, not over the
      * socket, and not as DELETE; and browsers name their origin with it. */
-    bool may_lack = call->authorization.base != NULL || call->peer == CTL_PEER_UNIX || (slice_is(call->method, "DELETE") && call->body.len == 0);
+    bool may_lack = call->authorization.base != NULL || call->peer == CTL_PEER_UNIX || (slice_is(call->method, "DELETE") && call->x != NULL && !call->x->has_body);
     if (is_taken_type(type) || (may_lack && type.len == 0))
         return 0;
     return err_set(err, ERR_MEDIA_TYPE, "Content-Type \"%.*s\" is not taken: use application/json or application/yaml", (int)MIN(type.len, (size_t)200),
@@ -298,19 +300,33 @@ static int wrong_method(struct ctl_call *call, struct slice allowed, struct err 
                    (int)MIN(call->path.len, (size_t)300), call->path.base, (int)allowed.len, allowed.base);
 }
 
-static void run_route(struct ctl_call *call, const struct route *route, const struct slice *args)
+/* What begin() found out, for dispatch(). */
+struct plan {
+    const struct route *route; /* or NULL: */
+    const struct verb *verb;
+    struct api_target *target;
+    struct slice args[SEGMENTS_MAX];
+};
+
+static bool is_join(const struct route *route)
 {
-    struct err err = ERR_INIT;
-    int status = 0;
+    return route->run == run_join;
+}
+
+static int check_route(struct ctl_call *call, const struct plan *plan, struct err *err)
+{
+    const struct route *route = plan->route;
     const char *what = arena_printf(call->arena, "%s %.*s", route->method, (int)call->path.len, call->path.base);
+    int status = 0;
     if (route->scope == ANYWHERE)
-        status = require_anywhere(call, route->role, what, &err);
+        status = require_anywhere(call, route->role, what, err);
     else if (route->scope == EVERYWHERE)
-        status = ctl_access_require(call, route->role, SLICE(""), what, &err);
-    if (status != 0 || check_write(call, &err) != 0)
-        api_fail(call, &err, NULL, NULL);
-    else
-        route->run(call, args);
+        status = ctl_access_require(call, route->role, SLICE(""), what, err);
+    else if (route->role == CTL_ROLE_NODE)
+        status = ctl_nodes_check(call->control->nodes, call, plan->args[0], err);
+    else if (is_join(route))
+        status = ctl_access_check_lockout(call->control->access, call, err);
+    return status != 0 ? -1 : check_write(call, err);
 }
 
 /* ---------- resource paths ---------- */
@@ -419,23 +435,20 @@ bool api_may(struct ctl_call *call, const struct api_target *target, struct slic
     return false;
 }
 
-static int run_resource(struct ctl_call *call, const struct path *path, struct err *err)
+static int check_resource(struct ctl_call *call, const struct path *path, struct plan *plan, struct err *err)
 {
     bool is_core = path->num >= 3 && slice_is(path->segments[0], "api"), is_group = path->num >= 4 && slice_is(path->segments[0], "apis");
     if (!is_core && !is_group)
         return err_set(err, ERR_NOT_FOUND, "nothing is served at %.*s", (int)MIN(call->path.len, (size_t)300), call->path.base);
     size_t skip = is_core ? 2 : 3;
-    struct api_target *target = arena_zalloc(call->arena, sizeof(*target));
+    struct api_target *target = plan->target = arena_zalloc(call->arena, sizeof(*target));
     if (require_anywhere(call, CTL_ROLE_VIEWER, "use the API", err) != 0 ||
         parse_target(is_core ? SLICE("") : path->segments[1], path->segments[skip - 1], path->segments + skip, path->num - skip, target, err) != 0)
         return -1;
-    const struct verb *verb = find_verb(call, target);
+    const struct verb *verb = plan->verb = find_verb(call, target);
     if (verb == NULL)
         return wrong_method(call, allowed_on(call, target), err);
-    if (api_require(call, role_of(verb, target->kind), target, verb->name, err) != 0 || check_write(call, err) != 0)
-        return -1;
-    verb->run(call, target);
-    return 0;
+    return api_require(call, role_of(verb, target->kind), target, verb->name, err) != 0 ? -1 : check_write(call, err);
 }
 
 /* ---------- the dispatcher ---------- */
@@ -500,35 +513,55 @@ void api_each_readable_path(struct ctl_call *call, void (*on_path)(const char *p
             on_path(routes[i].pattern, data);
 }
 
-static int dispatch(struct ctl_call *call, struct err *err)
+static int make_plan(struct ctl_call *call, struct plan *plan, struct err *err)
 {
     struct path path;
-    struct slice args[SEGMENTS_MAX];
     struct strbuf allow = STRBUF_INIT;
     if (read_path(call, &path, err) != 0)
         return -1;
-    const struct route *route = find_route(call, &path, args, &allow);
+    plan->route = find_route(call, &path, plan->args, &allow);
     struct slice allowed = arena_slice(call->arena, strbuf_slice(&allow));
     strbuf_clear(&allow);
-    if (route != NULL && route->scope == OPEN) {
-        route->run(call, args);
+    if (plan->route != NULL && plan->route->scope == OPEN)
         return 0;
-    }
     if (ctl_access_identify(call->control->access, call, err) != 0)
         return -1;
-    if (route != NULL) {
-        run_route(call, route, args);
-        return 0;
+    if (plan->route != NULL)
+        return check_route(call, plan, err);
+    return allowed.len != 0 ? wrong_method(call, allowed, err) : check_resource(call, &path, plan, err);
+}
+
+void ctl_api_begin(struct ctl_call *call)
+{
+    struct err err = ERR_INIT;
+    struct plan *plan = arena_zalloc(call->arena, sizeof(*plan));
+    call->on_answer = audit_answer;
+    call->data = plan;
+    if (make_plan(call, plan, &err) != 0) {
+        api_fail(call, &err, NULL, NULL);
+        return;
     }
-    if (allowed.len != 0)
-        return wrong_method(call, allowed, err);
-    return run_resource(call, &path, err);
+    call->is_anonymous = call->who == NULL || call->who->role == CTL_ROLE_NONE;
+    if (call->is_anonymous)
+        call->max_body = is_join(plan->route) ? JOIN_BODY_MAX : 0;
+}
+
+/* A body may have taken its time to come: who lost his token meanwhile does not get to use it. */
+static int check_again(struct ctl_call *call, struct err *err)
+{
+    bool has_waited = call->x != NULL && call->x->has_body;
+    return has_waited && call->who != NULL ? ctl_access_identify_again(call->control->access, call, err) : 0;
 }
 
 void ctl_api_dispatch(struct ctl_call *call)
 {
+    const struct plan *plan = call->data;
     struct err err = ERR_INIT;
-    call->on_answer = audit_answer;
-    if (dispatch(call, &err) != 0)
+    call->data = NULL;
+    if (check_again(call, &err) != 0)
         api_fail(call, &err, NULL, NULL);
+    else if (plan->route != NULL)
+        plan->route->run(call, plan->args);
+    else
+        plan->verb->run(call, plan->target);
 }

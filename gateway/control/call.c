@@ -1,4 +1,4 @@
-/* Exchange -> call: collect the body, dispatch, answer. The call lives in its own arena; the exchange may go first (the
+/* Exchange -> call: begin, collect the body, dispatch, answer. The call lives in its own arena; the exchange may go first (the
  * client went away) or the call may end first (the answer is being sent). It is freed when both are done. */
 #include "gateway/control/call.h"
 
@@ -18,12 +18,19 @@ struct ctl_call_private {
 
 /* ---------- life ---------- */
 
+/* What the body counts against. */
+static size_t *bodies_of(struct ctl_call_private *private)
+{
+    struct ctl_server *server = private->server;
+    return private->call->is_anonymous ? &server->num_anonymous_bytes : &server->num_body_bytes;
+}
+
 static void free_call(struct net_post *post)
 {
     struct ctl_call_private *private = CONTAINER_OF(post, struct ctl_call_private, free_post);
     struct ctl_server *server = private->server;
     struct ctl_call *call = private->call;
-    server->num_body_bytes -= private->body.len;
+    *bodies_of(private) -= private->body.len;
     strbuf_clear(&private->body);
     free(private->headers.at);
     --server->num_calls;
@@ -87,6 +94,7 @@ static struct ctl_call *call_new(struct ctl_server *server, struct ht_exchange *
     call->user_agent = keep(call, request_header(x, "user-agent"));
     call->authorization = keep(call, request_header(x, "authorization"));
     call->origin = origin_of(call, x->conn);
+    call->max_body = server->config.max_body;
     if (x->is_tls) {
         _cleanup_(freep) char *id = net_tls_peer_spiffe_id(x->conn->io.ssl);
         _cleanup_(freep) char *uid = net_tls_peer_uid(x->conn->io.ssl);
@@ -246,14 +254,13 @@ static void dispatch(struct ctl_call *call)
     private->server->config.dispatch(call);
 }
 
-static void on_request(struct ht_exchange *x)
+/* The caller is known before the first byte of the body is asked for. */
+static void begin(struct ctl_call *call, struct ht_exchange *x)
 {
-    struct ctl_server *server = ((const struct ctl_listening *)x->conn->owner)->server;
-    struct ctl_call *call = call_new(server, x);
-    x->data = call;
-    if (server->num_calls > server->config.max_calls)
-        refuse(call, ERR_UNAVAILABLE, "too many calls are waiting; try again");
-    else if (x->content_length > (int64_t)server->config.max_body)
+    call->private->server->config.begin(call);
+    if (call->is_ended)
+        return;
+    if (x->content_length > (int64_t)call->max_body)
         refuse(call, ERR_TOO_LARGE, "the request body is too large");
     else if (x->has_body)
         ht_exchange_resume(x);
@@ -261,10 +268,23 @@ static void on_request(struct ht_exchange *x)
         dispatch(call);
 }
 
+static void on_request(struct ht_exchange *x)
+{
+    struct ctl_server *server = ((const struct ctl_listening *)x->conn->owner)->server;
+    struct ctl_call *call = call_new(server, x);
+    x->data = call;
+    if (server->num_calls > server->config.max_calls)
+        refuse(call, ERR_UNAVAILABLE, "too many calls are waiting; try again");
+    else if (server->is_stopping)
+        refuse(call, ERR_UNAVAILABLE, "the control API is stopping");
+    else
+        begin(call, x);
+}
+
 static void add_body(struct ctl_call_private *private, const char *bytes, size_t len)
 {
     strbuf_add(&private->body, bytes, len);
-    private->server->num_body_bytes += len;
+    *bodies_of(private) += len;
 }
 
 static size_t on_body(struct ht_exchange *x, const char *bytes, size_t len)
@@ -273,9 +293,9 @@ static size_t on_body(struct ht_exchange *x, const char *bytes, size_t len)
     struct ctl_call_private *private = call->private;
     if (call->is_ended)
         return len;
-    if (private->body.len + len > private->server->config.max_body)
+    if (private->body.len + len > call->max_body)
         refuse(call, ERR_TOO_LARGE, "the request body is too large");
-    else if (private->server->num_body_bytes + len > CTL_MAX_BODIES)
+    else if (*bodies_of(private) + len > (call->is_anonymous ? CTL_MAX_ANONYMOUS_BODIES : CTL_MAX_BODIES))
         refuse(call, ERR_UNAVAILABLE, "too many request bodies are waiting; try again");
     else
         add_body(private, bytes, len);

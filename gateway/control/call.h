@@ -1,7 +1,8 @@
 /* One call to the control API: a request that is whole, an answer that is whole or a stream.
  *
- * The server collects the body (at most `max_body` bytes, 413 beyond), says who calls, and hands the call to the
- * dispatcher. A handler may answer at once or keep the call and answer later, from the worker: exactly once, by
+ * `begin` sees the call as soon as its head is there: who calls, and what may be read of the body. It may answer, and then
+ * nothing of the body is kept (nor asked for with 100 Continue). Else the server collects the body (at most `max_body`
+ * bytes, 413 beyond) and hands the call to `dispatch`. A handler may answer at once or keep the call and answer later, from the worker: exactly once, by
  * ctl_call_reply*(), ctl_call_fail(), or ctl_call_stream() followed later by ctl_call_end(). That holds when the client
  * has gone too (`is_gone`: `on_gone` was called once, answers go nowhere); the call is freed some time after.
  *
@@ -31,9 +32,11 @@ struct ctl_call {
     enum ctl_peer peer;
     struct slice origin;        /* "10.0.0.7:51234", "unix:uid=1000" */
     struct slice spiffe_id;     /* of a verified client certificate, else {NULL,0} */
-    uint64_t id;                /* for logs and the audit's request id */
     struct slice enrolment;     /* the UID in it: the metadata.uid of the Node it was signed for; {NULL,0}: none */
-    struct ctl_identity *who;   /* set by the dispatcher (access.h); NULL before */
+    uint64_t id;                /* for logs and the audit's request id */
+    struct ctl_identity *who;   /* set by `begin` (access.h); NULL before */
+    size_t max_body;            /* the server's; `begin` may lower it */
+    bool is_anonymous;          /* set by `begin`: the body counts against what is kept for strangers */
     unsigned retry_after_s;     /* for answers 429 and 503; 0: 1 s */
     bool is_gone, is_streaming, is_ended;
     void (*on_gone)(struct ctl_call *call);     /* may be NULL */
@@ -70,7 +73,8 @@ struct ctl_server_config {
     struct ctl_control *control;
     size_t max_body;      /* 3 MiB, as Kubernetes */
     unsigned max_calls;   /* calls waiting for an answer, and streams: 16384, then 503 */
-    void (*dispatch)(struct ctl_call *call);
+    void (*begin)(struct ctl_call *call);    /* the head is there */
+    void (*dispatch)(struct ctl_call *call); /* all of it is there */
 };
 
 struct ctl_server;

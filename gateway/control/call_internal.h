@@ -6,8 +6,8 @@
 #include "core/net/tls_context.h"
 #include "gateway/control/call.h"
 
-/* Bodies of all calls together: whoever they are from is known only once they are whole. */
-enum { CTL_MAX_BODIES = 64 * 1024 * 1024 };
+/* Bodies of all calls together; and of those whose callers are nobody yet (joins), so that they cannot take the room of the others. */
+enum { CTL_MAX_BODIES = 64 * 1024 * 1024, CTL_MAX_ANONYMOUS_BODIES = 4 * 1024 * 1024 };
 
 struct ctl_server {
     struct ctl_server_config config;
@@ -15,7 +15,7 @@ struct ctl_server {
     struct list listeners;
     struct list conns; /* of struct ht_server_conn */
     unsigned num_calls;
-    size_t num_body_bytes;
+    size_t num_body_bytes, num_anonymous_bytes;
     bool is_stopping; /* what handlers need is going away: calls are refused */
     struct ht_limits limits;
 };

@@ -178,7 +178,7 @@ static int open_api(struct ctl_control *control, struct err *err)
     _cleanup_(freep) char *socket_path = path_in(control, "control.sock");
     _cleanup_(freep) char *node_path = path_in(control, "node.sock");
     _cleanup_(freep) char *port_path = path_in(control, "api.port");
-    struct ctl_server_config config = {.worker = control->worker, .control = control, .dispatch = ctl_api_dispatch};
+    struct ctl_server_config config = {.worker = control->worker, .control = control, .begin = ctl_api_begin, .dispatch = ctl_api_dispatch};
     char port[8];
     control->server = ctl_server_new(&config);
     if (ctl_server_listen_unix(control->server, socket_path, 0600, CTL_PEER_UNIX, err) != 0 ||

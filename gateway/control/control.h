@@ -51,7 +51,9 @@ int ctl_control_run(const struct ctl_control_config *config, void (*on_ready)(st
 void ctl_control_stop(struct ctl_control *control);
 
 /* ---- api.c ---- */
-/* The dispatcher: who calls, may they, and whose handler it is. */
+/* From the head: who calls, may they, and whose handler it is; answers when they may not. */
+void ctl_api_begin(struct ctl_call *call);
+/* With the body: the handler. */
 void ctl_api_dispatch(struct ctl_call *call);
 
 #endif

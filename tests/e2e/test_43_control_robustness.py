@@ -532,8 +532,8 @@ def test_wrong_tokens_lock_out_and_say_for_how_long(control):
         return answer.status, answer.getheader("retry-after")
     answers = [attempt() for _ in range(40)]
     statuses = [status for status, _ in answers]
-    assert statuses[0] == 401 and statuses[-1] == 429 and set(statuses) == {401, 429}
-    assert int(answers[-1][1]) >= 1
+    assert statuses[:11] == [401] * 11 and set(statuses) == {401, 429}
+    assert all(int(retry_after) >= 1 for status, retry_after in answers if status == 429)
 
 
 def test_planted_secret_is_in_no_log_metric_or_audit(control):
