@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/net/http_call.h"
 #include "core/net/sse.h"
+#include "core/net/stored_snapshot.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -22,7 +23,6 @@
 
 enum {
     MAX_EVENT = 256 * 1024 * 1024, /* about a hundred thousand endpoints */
-    MAX_CACHE = 256 * 1024 * 1024,
     FIRST_TRY_MS = 1000,           /* then the stored snapshot is applied */
     DEAD_MS = 40000,               /* heartbeats come every 15 s */
     REPORT_MS = 10000,
@@ -65,59 +65,15 @@ struct net_config_stream {
     char why[ERR_TEXT_MAX]; /* the last stream ended */
 };
 
-/* ---------- the cache ---------- */
+/* ---------- the stored snapshot ---------- */
 
-static char *cache_path(const struct net_config_stream *stream, const char *name)
+static void store(struct net_config_stream *stream)
 {
-    struct strbuf path = STRBUF_INIT;
-    strbuf_addf(&path, "%s/%s", stream->config.cache_dir, name);
-    return strbuf_take(&path);
-}
-
-static void digest_hex(struct slice text, char out[2 * CRYPTO_SHA256_LEN + 1])
-{
-    uint8_t digest[CRYPTO_SHA256_LEN];
-    crypto_sha256(text, digest);
-    hex_encode(digest, sizeof(digest), out);
-}
-
-static int write_keys(const struct net_config_stream *stream, struct err *err)
-{
-    _cleanup_(freep) char *path = cache_path(stream, "keys.json");
-    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
-    struct strbuf text = STRBUF_INIT;
-    struct json *keys = json_new_object(arena);
-    for (uint32_t i = 0; i < stream->doc->num; ++i) {
-        const struct cfg_resource *resource = &stream->doc->resources[i];
-        struct json *spec = slice_is(resource->kind, "certificate") ? json_parse(arena, resource->text, NULL) : NULL;
-        struct slice key = json_slice(json_get(spec, "keyPem"));
-        if (key.base != NULL)
-            json_set_n(arena, keys, resource->name, json_new_string(arena, key));
-    }
-    json_write(&text, keys);
-    int status = file_write_atomic(path, strbuf_slice(&text), 0600, err);
-    crypto_wipe(text.base, text.len);
-    strbuf_clear(&text);
-    return status;
-}
-
-/* First line: "selvedge-snapshot 1 LENGTH SHA256". A file that does not say the truth about itself is not used. */
-static void write_cache(struct net_config_stream *stream)
-{
-    struct strbuf body = STRBUF_INIT, file = STRBUF_INIT;
     struct err err = ERR_INIT;
-    char sha[2 * CRYPTO_SHA256_LEN + 1];
     if (stream->config.cache_dir == NULL || stream->doc == NULL)
         return;
-    _cleanup_(freep) char *path = cache_path(stream, "snapshot.json");
-    cfg_document_write(stream->doc, true, &body);
-    digest_hex(strbuf_slice(&body), sha);
-    strbuf_addf(&file, "selvedge-snapshot 1 %zu %s\n", body.len, sha);
-    strbuf_add_slice(&file, strbuf_slice(&body));
-    if (write_keys(stream, &err) != 0 || file_write_atomic(path, strbuf_slice(&file), 0600, &err) != 0)
+    if (net_stored_snapshot_write(stream->config.cache_dir, stream->doc, &err) != 0)
         log_err(LOG_WARN, "the snapshot was not stored", &err);
-    strbuf_clear(&body);
-    strbuf_clear(&file);
     stream->stored_ms = clock_mono_ms();
     stream->is_dirty = false;
 }
@@ -125,55 +81,7 @@ static void write_cache(struct net_config_stream *stream)
 static void store_if_due(struct net_config_stream *stream)
 {
     if (stream->is_dirty && (stream->stored_ms == 0 || clock_mono_ms() - stream->stored_ms >= STORE_EVERY_MS))
-        write_cache(stream);
-}
-
-static struct cfg_document *put_keys_back(struct net_config_stream *stream, struct cfg_document *doc, struct err *err)
-{
-    _cleanup_(freep) char *path = cache_path(stream, "keys.json");
-    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
-    struct strbuf text = STRBUF_INIT;
-    struct json *keys = file_read(path, MAX_CACHE, &text, NULL) == 0 ? json_parse(arena, strbuf_slice(&text), NULL) : NULL;
-    struct cfg_document *whole = cfg_document_new();
-    whole->epoch = doc->epoch;
-    whole->rev = doc->rev;
-    for (uint32_t i = 0; i < doc->num; ++i) {
-        const struct cfg_resource *resource = &doc->resources[i];
-        struct json *spec = json_parse(arena, resource->text, NULL);
-        struct json *key = slice_is(resource->kind, "certificate") ? json_get_n(keys, resource->name) : NULL;
-        if (key != NULL)
-            json_set(arena, spec, "keyPem", json_new_string(arena, json_slice(key)));
-        cfg_document_add(whole, resource->kind, resource->name, resource->rev, spec);
-    }
-    strbuf_clear(&text);
-    return cfg_document_seal(whole, err) == 0 ? whole : cfg_document_free(whole);
-}
-
-static struct cfg_document *read_cache(struct net_config_stream *stream, struct err *err)
-{
-    struct strbuf file = STRBUF_INIT;
-    struct cfg_document *doc = NULL, *whole = NULL;
-    char sha[2 * CRYPTO_SHA256_LEN + 1], want[2 * CRYPTO_SHA256_LEN + 1];
-    size_t len;
-    int head = 0;
-    _cleanup_(freep) char *path = cache_path(stream, "snapshot.json");
-    if (file_read(path, MAX_CACHE, &file, err) != 0)
-        return NULL;
-    if (sscanf(file.base, "selvedge-snapshot 1 %zu %64[0-9a-f]\n%n", &len, want, &head) == 2 && head > 0 && file.len - (size_t)head == len) {
-        struct slice body = slice_make(file.base + head, len);
-        digest_hex(body, sha);
-        if (strcmp(sha, want) == 0)
-            doc = cfg_document_parse(body, err);
-        else
-            err_set(err, ERR_IO, "%s: the checksum does not fit", path);
-    } else {
-        err_set(err, ERR_IO, "%s: not a stored snapshot", path);
-    }
-    strbuf_clear(&file);
-    if (doc != NULL)
-        whole = put_keys_back(stream, doc, err);
-    cfg_document_free(doc);
-    return whole;
+        store(stream);
 }
 
 /* ---------- applying ---------- */
@@ -219,7 +127,7 @@ static void apply_cache(struct net_config_stream *stream)
     if (stream->config.cache_dir == NULL || stream->is_cache_tried)
         return;
     stream->is_cache_tried = true;
-    struct cfg_document *doc = read_cache(stream, &err);
+    struct cfg_document *doc = net_stored_snapshot_read(stream->config.cache_dir, &err);
     if (doc == NULL) {
         if (err.code != ERR_NOT_FOUND)
             log_err(LOG_ERROR, "the stored snapshot was not used", &err);
@@ -496,7 +404,7 @@ static void *run(void *data)
         nap(stream, stream->reconnect_ms != 0 ? crypto_random_u64() % stream->reconnect_ms : delay);
     }
     if (stream->is_dirty)
-        write_cache(stream);
+        store(stream);
     return NULL;
 }
 

@@ -6,8 +6,7 @@
  * most 30 s. A difference between both ends' sums is healed by asking for a snapshot.
  *
  * Threads: start and stop from one thread; `apply` and `on_connected` run on the stream's thread, where blocking is fine.
- * Ownership: texts of the config are copied. Files: `cache_dir`/snapshot.json (0600, without private keys) and
- * `cache_dir`/keys.json (0600); both written atomically. */
+ * Ownership: texts of the config are copied. Files: those of stored_snapshot.h in `cache_dir`. */
 #ifndef SELVEDGE_NET_CONFIG_STREAM_H
 #define SELVEDGE_NET_CONFIG_STREAM_H
 

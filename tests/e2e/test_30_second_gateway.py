@@ -122,9 +122,9 @@ def test_it_joins_and_serves_the_same(control, join, echo, tmp_path):
     with socket.create_connection(("127.0.0.1", tls_port), timeout=30) as plain, context.wrap_socket(plain, server_hostname="x.test") as sock:
         assert sock.version() == "TLSv1.3"
     # what it keeps: a key of its own, a certificate of its own, and nothing that others may read
-    for name in ("node.key", "keys.json", "snapshot.json"):
-        wait_until(name, (edge.data / "proxy" / name).exists)
-        assert stat.S_IMODE((edge.data / "proxy" / name).stat().st_mode) == 0o600, name
+    for name in ("node.key", "keys-*.json", "snapshot.json"):
+        paths = wait_until(name, lambda name=name: list((edge.data / "proxy").glob(name)))
+        assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o600], name
     assert "BEGIN CERTIFICATE" in (edge.data / "proxy/node.crt").read_text()
     assert "PRIVATE KEY" not in (edge.data / "proxy/snapshot.json").read_text()
     # control knows it
@@ -214,6 +214,37 @@ def test_control_away_and_back(control, join, echo):
     revision = control.apply(route("later", ["shop"], ["later.test"]))
     wait_until("the change", lambda: control.is_run_by("edge-2", revision), timeout=60)
     assert status_of(port, "later.test") == 200
+
+
+def test_it_starts_from_control_else_from_what_is_stored_else_not_at_all(control, join, echo):
+    port = free_port()
+    control.apply(manifests(port, {"shop": echo.port}, route("all", ["shop"])))
+    edge = join(token=control.token())
+    edge.wait_ready()
+    snapshot = edge.data / "proxy/snapshot.json"
+    wait_until("the snapshot to be stored", snapshot.exists)
+    edge.process.stop()
+    whole = snapshot.read_bytes()
+    control.process.kill()
+    edge.start()
+    edge.wait_ready()
+    assert status_of(port) == 200 and "running on the stored snapshot" in edge.process.output()
+    edge.process.stop()
+    snapshot.write_bytes(whole[:-10])
+    edge.start()
+    wait_until("it to be refused", lambda: "was not used" in edge.process.output())
+    assert admin_get(edge.admin, "/healthz")[0] == 200 and admin_get(edge.admin, "/readyz")[0] == 503
+    assert status_of(port) == 0
+    control.start()
+    edge.wait_ready()
+    assert status_of(port) == 200
+    wait_until("a whole one to be stored again", lambda: snapshot.read_bytes()[-10:] == whole[-10:])
+    edge.process.stop()
+    snapshot.write_bytes(b"nonsense")
+    edge.start()
+    edge.wait_ready()
+    # this start's log: control answered, what is stored was not even looked at
+    assert edge.process.output().count("was not used") <= 1 and status_of(port) == 200
 
 
 def test_a_deleted_node_is_shut_out(control, join, echo):
