@@ -155,7 +155,10 @@ static enum outcome take_text(struct edit *edit, struct slice text, int *ret_sta
         return ENDED;
     }
     if (slice_eq(text, edit->shown)) {
-        fprintf(edit->cli->err, edit->complaint != NULL ? "Edit cancelled: no further change\n" : "Edit cancelled: no change\n");
+        if (edit->complaint != NULL)
+            fprintf(edit->cli->err, "%s\nEdit cancelled: no further change\n", edit->complaint);
+        else
+            fprintf(edit->cli->err, "Edit cancelled: no change\n");
         *ret_status = edit->complaint != NULL ? CLI_REFUSED : CLI_OK;
         return ENDED;
     }

@@ -165,6 +165,12 @@ int api_patch_merge(struct arena *arena, struct json **document, const struct js
 int api_patch_strategic(struct arena *arena, const struct field_schema *schema, struct json *target, const struct json *patch,
                         struct err *err);
 
+/* Core kinds and EndpointSlice; others, like custom resources in Kubernetes, are patched by the other types. */
+static inline bool api_takes_strategic(const struct kind *kind)
+{
+    return kind->group[0] == '\0' || kind->id == KIND_ENDPOINT_SLICE;
+}
+
 /* What one patch may cost: looked-at members and copied nodes. A patch of a few bytes must not hold the loop. */
 struct api_patcher {
     struct arena *arena;

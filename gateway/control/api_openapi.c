@@ -8,6 +8,8 @@
 
 #define V2_PREFIX "#/definitions/"
 #define V3_PREFIX "#/components/schemas/"
+#define TOKEN_SCHEME "BearerToken"
+#define STATUS_NAME "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 #define META_NAME "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 /* As old clients ask for it, and as all of them can read it: "@" may not stand in a media type. */
 #define PROTO_ASKED "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
@@ -74,8 +76,28 @@ static void add_definitions(struct arena *arena, struct json *definitions, const
     add_list_definition(arena, definitions, kind, version, prefix);
 }
 
+/* What every refusal is. */
+static void add_status_definition(struct arena *arena, struct json *definitions)
+{
+    static const char *const texts[] = {"kind", "apiVersion", "status", "message", "reason"};
+    struct json *status = json_set(arena, definitions, STATUS_NAME, json_new_object(arena));
+    json_set_str(arena, status, "description", "How a call went, when the answer is no object.");
+    json_set_str(arena, status, "type", "object");
+    struct json *properties = json_set(arena, status, "properties", json_new_object(arena));
+    for (size_t i = 0; i < ARRAY_LEN(texts); ++i)
+        json_set_str(arena, json_set(arena, properties, texts[i], json_new_object(arena)), "type", "string");
+    json_set_str(arena, json_set(arena, properties, "metadata", json_new_object(arena)), "type", "object");
+    struct json *details = json_set(arena, properties, "details", json_new_object(arena));
+    json_set_str(arena, details, "type", "object");
+    json_set_str(arena, details, "description", "Of which object, and causes: field, reason and message of each.");
+    struct json *code = json_set(arena, properties, "code", json_new_object(arena));
+    json_set_str(arena, code, "type", "integer");
+    json_set_str(arena, code, "format", "int32");
+}
+
 static void add_shared(struct arena *arena, struct json *definitions, const char *prefix)
 {
+    add_status_definition(arena, definitions);
     json_set(arena, definitions, META_NAME, field_openapi_definition(&obj_meta_schema, prefix, arena));
 }
 
@@ -103,12 +125,21 @@ static const struct parameter parameters[] = {
 
 struct operation {
     char code;
-    const char *method, *action;
+    const char *method, *action, *summary; /* the summary ends with the kind's name, of codes l and x in the plural */
 };
 
-static const struct operation collection_operations[] = {{'l', "get", "list"}, {'c', "post", "post"}, {'x', "delete", "deletecollection"}};
-static const struct operation object_operations[] = {{'r', "get", "get"}, {'u', "put", "put"}, {'p', "patch", "patch"}, {'d', "delete", "delete"}};
-static const struct operation status_operations[] = {{'r', "get", "get"}, {'u', "put", "put"}, {'p', "patch", "patch"}};
+static const struct operation collection_operations[] = {{'l', "get", "list", "List or watch"},
+                                                         {'c', "post", "post", "Create a"},
+                                                         {'x', "delete", "deletecollection", "Delete selected"}};
+static const struct operation object_operations[] = {{'r', "get", "get", "Read a"},
+                                                     {'u', "put", "put", "Replace a"},
+                                                     {'p', "patch", "patch", "Patch a"},
+                                                     {'d', "delete", "delete", "Delete a"}};
+static const struct operation status_operations[] = {{'r', "get", "get", "Read the status of a"},
+                                                     {'u', "put", "put", "Replace the status of a"},
+                                                     {'p', "patch", "patch", "Patch the status of a"}};
+static const char *const patch_types[] = {"application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml",
+                                          "application/strategic-merge-patch+json"}; /* the last: api_takes_strategic() */
 
 struct writer {
     struct arena *arena;
@@ -130,32 +161,68 @@ static void add_parameter(const struct writer *w, struct json *list, const char 
         json_set_bool(w->arena, item, "required", true);
 }
 
+/* `schema` is taken: in v3 it stands under each of the media types. */
+static struct json *content_of(struct arena *arena, const char *const *types, size_t num, struct json *schema)
+{
+    struct json *content = json_new_object(arena);
+    for (size_t i = 0; i < num; ++i)
+        json_set(arena, json_set_n(arena, content, slice_of(types[i]), json_new_object(arena)), "schema", json_clone(arena, schema));
+    return content;
+}
+
+static const char *const json_type[] = {"application/json"};
+
+static void add_response(const struct writer *w, struct json *out, const char *code, const char *doc, struct json *schema)
+{
+    struct json *responses = json_get(out, "responses");
+    if (responses == NULL)
+        responses = json_set(w->arena, out, "responses", json_new_object(w->arena));
+    struct json *response = json_set(w->arena, responses, code, json_new_object(w->arena));
+    json_set_str(w->arena, response, "description", doc);
+    if (w->is_v3)
+        json_set(w->arena, response, "content", content_of(w->arena, json_type, 1, schema));
+    else
+        json_set(w->arena, response, "schema", schema);
+}
+
+static void add_body(const struct writer *w, struct json *out, struct json *list, const char *const *types, size_t num, struct json *schema)
+{
+    struct arena *arena = w->arena;
+    if (w->is_v3) {
+        struct json *request = json_set(arena, out, "requestBody", json_new_object(arena));
+        json_set(arena, request, "content", content_of(arena, types, num, schema));
+        json_set_bool(arena, request, "required", true);
+        return;
+    }
+    struct json *consumes = json_set(arena, out, "consumes", json_new_array(arena));
+    for (size_t i = 0; i < num; ++i)
+        json_push(consumes, json_new_str(arena, types[i]));
+    struct json *body = json_push(list, json_new_object(arena));
+    json_set_str(arena, body, "name", "body");
+    json_set_str(arena, body, "in", "body");
+    json_set_bool(arena, body, "required", true);
+    json_set(arena, body, "schema", schema);
+}
+
 /* What is sent and what comes back. */
 static void add_bodies(const struct writer *w, struct json *out, struct json *list, char code)
 {
     struct arena *arena = w->arena;
     const char *name = definition_name(arena, w->kind, w->version);
-    struct json *schema = ref_to(arena, w->prefix, code == 'l' ? arena_printf(arena, "%sList", name) : name);
-    struct json *response = json_set(arena, json_set(arena, out, "responses", json_new_object(arena)), code == 'c' ? "201" : "200", json_new_object(arena));
-    json_set_str(arena, response, "description", "OK");
-    if (!w->is_v3) {
-        if (code != 'd' && code != 'x')
-            json_set(arena, response, "schema", schema);
-        if (strchr("cu", code) != NULL) {
-            struct json *body = json_push(list, json_new_object(arena));
-            json_set_str(arena, body, "name", "body");
-            json_set_str(arena, body, "in", "body");
-            json_set_bool(arena, body, "required", true);
-            json_set(arena, body, "schema", ref_to(arena, w->prefix, name));
-        }
+    bool is_gone = code == 'd' || code == 'x';
+    const char *answer = is_gone ? STATUS_NAME : code == 'l' ? arena_printf(arena, "%sList", name) : name;
+    add_response(w, out, code == 'c' ? "201" : "200", code == 'c' ? "Created" : "OK", ref_to(arena, w->prefix, answer));
+    if (code == 'p')
+        add_response(w, out, "201", "Created, by server-side apply", ref_to(arena, w->prefix, name));
+    add_response(w, out, "401", "Unauthorized", ref_to(arena, w->prefix, STATUS_NAME));
+    add_response(w, out, "default", "Refused: the Status says why, and where", ref_to(arena, w->prefix, STATUS_NAME));
+    if (code == 'c' || code == 'u')
+        add_body(w, out, list, json_type, ARRAY_LEN(json_type), ref_to(arena, w->prefix, name));
+    if (code != 'p')
         return;
-    }
-    struct json *content = json_new_object(arena);
-    json_set(arena, json_set(arena, content, "application/json", json_new_object(arena)), "schema", schema);
-    if (code != 'd' && code != 'x')
-        json_set(arena, response, "content", content);
-    if (strchr("cu", code) != NULL)
-        json_set(arena, json_set(arena, out, "requestBody", json_new_object(arena)), "content", json_clone(arena, content));
+    struct json *patch = json_new_object(arena); /* an array for JSON Patch, an object otherwise */
+    json_set_str(arena, patch, "description", "The change, as its Content-Type has it.");
+    add_body(w, out, list, patch_types, ARRAY_LEN(patch_types) - !api_takes_strategic(w->kind), patch);
 }
 
 static void add_operation(const struct writer *w, struct json *path, const struct operation *operation, const char *id)
@@ -163,7 +230,9 @@ static void add_operation(const struct writer *w, struct json *path, const struc
     struct arena *arena = w->arena;
     struct json *out = json_set(arena, path, operation->method, json_new_object(arena));
     struct json *list = json_new_array(arena);
+    bool is_many = operation->code == 'l' || operation->code == 'x';
     json_set_str(arena, out, "operationId", arena_printf(arena, "%s%s", operation->action, id));
+    json_set_str(arena, out, "summary", arena_printf(arena, "%s %s", operation->summary, is_many ? w->kind->plural : w->kind->kind));
     for (size_t i = 0; i < ARRAY_LEN(parameters); ++i)
         if (strchr(parameters[i].on, operation->code) != NULL)
             add_parameter(w, list, "query", &parameters[i]);
@@ -212,6 +281,16 @@ static void set_info(struct arena *arena, struct json *document)
     struct json *info = json_set(arena, document, "info", json_new_object(arena));
     json_set_str(arena, info, "title", "Selvedge");
     json_set_str(arena, info, "version", "v" SELVEDGE_VERSION);
+    json_set_str(arena, info, "description", "The control API of Selvedge, in the shape of Kubernetes' API.");
+    struct json *license = json_set(arena, info, "license", json_new_object(arena));
+    json_set_str(arena, license, "name", "Apache 2.0");
+    json_set_str(arena, license, "url", "https://www.apache.org/licenses/LICENSE-2.0.html");
+}
+
+static void require_token(struct arena *arena, struct json *document)
+{
+    struct json *required = json_push(json_set(arena, document, "security", json_new_array(arena)), json_new_object(arena));
+    json_set(arena, required, TOKEN_SCHEME, json_new_array(arena));
 }
 
 struct json *api_openapi_v2_document(struct arena *arena)
@@ -219,6 +298,13 @@ struct json *api_openapi_v2_document(struct arena *arena)
     struct json *document = json_new_object(arena);
     json_set_str(arena, document, "swagger", "2.0");
     set_info(arena, document);
+    require_token(arena, document);
+    struct json *schemes = json_set(arena, document, "securityDefinitions", json_new_object(arena));
+    struct json *scheme = json_set(arena, schemes, TOKEN_SCHEME, json_new_object(arena)); /* v2 has no name for bearer tokens */
+    json_set_str(arena, scheme, "type", "apiKey");
+    json_set_str(arena, scheme, "in", "header");
+    json_set_str(arena, scheme, "name", "authorization");
+    json_set_str(arena, scheme, "description", "Bearer TOKEN");
     struct json *paths = json_set(arena, document, "paths", json_new_object(arena));
     struct json *definitions = json_set(arena, document, "definitions", json_new_object(arena));
     add_shared(arena, definitions, V2_PREFIX);
@@ -238,8 +324,15 @@ static struct json *v3_document(struct arena *arena, struct slice group, struct 
     struct json *document = json_new_object(arena);
     json_set_str(arena, document, "openapi", "3.0.0");
     set_info(arena, document);
+    require_token(arena, document);
+    json_set_str(arena, json_push(json_set(arena, document, "servers", json_new_array(arena)), json_new_object(arena)), "url", "/");
     struct json *paths = json_set(arena, document, "paths", json_new_object(arena));
-    struct json *definitions = json_set(arena, json_set(arena, document, "components", json_new_object(arena)), "schemas", json_new_object(arena));
+    struct json *components = json_set(arena, document, "components", json_new_object(arena));
+    struct json *definitions = json_set(arena, components, "schemas", json_new_object(arena));
+    struct json *schemes = json_set(arena, components, "securitySchemes", json_new_object(arena));
+    struct json *scheme = json_set(arena, schemes, TOKEN_SCHEME, json_new_object(arena));
+    json_set_str(arena, scheme, "type", "http");
+    json_set_str(arena, scheme, "scheme", "bearer");
     add_shared(arena, definitions, V3_PREFIX);
     for (size_t i = 0; i < KIND_COUNT; ++i) {
         const struct kind *kind = kind_get((enum kind_id)i);

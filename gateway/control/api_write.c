@@ -330,12 +330,12 @@ void api_patch(struct ctl_call *call, const struct api_target *target)
     for (size_t i = 0; i < ARRAY_LEN(types); ++i) {
         if (!slice_is(given, types[i].media_type))
             continue;
-        if (types[i].type == PATCH_STRATEGIC && target->kind->group[0] != '\0' && target->kind->id != KIND_ENDPOINT_SLICE)
-            break; /* as for custom resources in Kubernetes: clients know that and fall back to merge patches */
+        if (types[i].type == PATCH_STRATEGIC && !api_takes_strategic(target->kind))
+            break; /* clients know that of custom resources and fall back to merge patches */
         begin(call, target, types[i].type == PATCH_APPLY ? "apply" : "patch", types[i].type);
         return;
     }
     err_set(&err, ERR_MEDIA_TYPE, "patches of %s are taken as application/json-patch+json, application/merge-patch+json, %sapplication/apply-patch+yaml",
-            target->kind->plural, target->kind->group[0] == '\0' ? "application/strategic-merge-patch+json, " : "");
+            target->kind->plural, api_takes_strategic(target->kind) ? "application/strategic-merge-patch+json, " : "");
     api_fail(call, &err, NULL, NULL);
 }

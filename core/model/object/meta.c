@@ -16,9 +16,46 @@ static void check_annotations_size(struct field_ctx *ctx, const void *object)
         field_refuse(ctx, FIELD_TOO_LONG, "annotations", "may not be more than %d bytes", ANNOTATIONS_MAX);
 }
 
+/* Kept as they come once their shape is right: nothing here reads them from the struct. */
+struct owner_reference {
+    struct slice api_version, kind, name, uid;
+    bool is_controller, blocks_deletion;
+};
+
+#define T struct owner_reference
+static const struct field owner_reference_fields[] = {
+    {"apiVersion", FIELD_STRING, AT(api_version), FIELD_NEEDED, .min = 1, .max = 317, .doc = "Group and version of the owner."},
+    {"kind", FIELD_STRING, AT(kind), FIELD_NEEDED, .min = 1, .max = 63, .doc = "Kind of the owner."},
+    {"name", FIELD_STRING, AT(name), FIELD_NEEDED, .min = 1, .max = 253, .doc = "Name of the owner."},
+    {"uid", FIELD_STRING, AT(uid), FIELD_NEEDED, .min = 1, .max = 64, .doc = "Its uid."},
+    {"controller", FIELD_BOOL, AT(is_controller), .doc = "The owner manages this object."},
+    {"blockOwnerDeletion", FIELD_BOOL, AT(blocks_deletion), .doc = "Has no effect."},
+};
+static const struct field_schema owner_reference_schema = FIELD_SCHEMA(owner_reference_fields);
+#undef T
+
+struct managed_fields {
+    struct slice manager, operation, api_version, fields_type, subresource;
+    int64_t at_us;
+    const struct json *fields;
+};
+
+#define T struct managed_fields
+static const struct field managed_fields_fields[] = {
+    {"manager", FIELD_STRING, AT(manager), .max = 128, .doc = "Who set the fields."},
+    {"operation", FIELD_STRING, AT(operation), .names = FIELD_NAMES("Apply", "Update"), .doc = "How."},
+    {"apiVersion", FIELD_STRING, AT(api_version), .max = 317, .doc = "In which version they are named."},
+    {"time", FIELD_TIME, AT(at_us), .doc = "When, last."},
+    {"fieldsType", FIELD_STRING, AT(fields_type), .max = 32, .doc = "FieldsV1."},
+    {"fieldsV1", FIELD_RAW, AT(fields), .doc = "The fields, as a tree of names."},
+    {"subresource", FIELD_STRING, AT(subresource), .max = 63, .doc = "Through which subresource."},
+};
+static const struct field_schema managed_fields_schema = FIELD_SCHEMA(managed_fields_fields);
+#undef T
+
 #define KEPT .flags = FIELD_READ_ONLY | FIELD_UNSTORED
 
-/* ownerReferences and managedFields are kept as they come: nothing here acts on them. Finalizers would have
+/* ownerReferences and managedFields are kept: nothing here acts on them. Finalizers would have
  * to hold up deletion, so they are refused. */
 #define T struct obj_meta
 static const struct field meta_fields[] = {
@@ -33,15 +70,17 @@ static const struct field meta_fields[] = {
             "against lost updates."},
     {"generation", FIELD_I64, AT(generation), .doc = "Set by the server: counts changes of spec."},
     {"creationTimestamp", FIELD_TIME, AT(created_us), .doc = "Set by the server."},
-    {"deletionTimestamp", FIELD_RAW, KEPT, .doc = "Set by the server."},
-    {"deletionGracePeriodSeconds", FIELD_RAW, KEPT, .doc = "Set by the server."},
+    {"deletionTimestamp", FIELD_TIME, KEPT, .doc = "Set by the server."},
+    {"deletionGracePeriodSeconds", FIELD_I64, KEPT, .doc = "Set by the server."},
     {"labels", FIELD_MAP, AT(labels), .item = FIELD_STRING, .key_format = &format_label_key,
      .format = &format_label_value, .doc = "Names and values to select objects by."},
     {"annotations", FIELD_MAP, AT(annotations), .item = FIELD_STRING, .key_format = &format_label_key,
      .doc = "Names and values for tools; not selectable."},
-    {"ownerReferences", FIELD_RAW, KEPT, .doc = "Kept for tools; has no effect."},
-    {"managedFields", FIELD_RAW, KEPT, .doc = "Set by the server: who owns which field."},
-    {"selfLink", FIELD_RAW, KEPT, .doc = "No longer used."},
+    {"ownerReferences", FIELD_LIST, KEPT, .item = FIELD_OBJECT, .item_size = sizeof(struct owner_reference),
+     .schema = &owner_reference_schema, .max = 64, .doc = "Kept for tools; has no effect."},
+    {"managedFields", FIELD_LIST, KEPT, .item = FIELD_OBJECT, .item_size = sizeof(struct managed_fields),
+     .schema = &managed_fields_schema, .doc = "Set by the server: who owns which field."},
+    {"selfLink", FIELD_STRING, KEPT, .doc = "No longer used."},
     {"finalizers", FIELD_LIST, .flags = FIELD_UNSUPPORTED, .item = FIELD_STRING},
 };
 #undef T
