@@ -29,19 +29,23 @@ static const struct cli_manifest *manifest_of(const struct cli_manifests *manife
     return found != NULL ? found : cli_manifests_find(manifests, NULL, NULL, json_str(json_get(result, "name"), ""));
 }
 
+/* FILE:LINE: KIND NAME: FIELD: MESSAGE; an object may have no name, a reason no field. */
+static void tell_reason(struct cli *cli, const char *what, const char *field, const char *message)
+{
+    fprintf(cli->err, "%s: %s%s%s\n", what, field, *field != '\0' ? ": " : "", message);
+}
+
 static void tell_refused(struct cli *cli, const struct cli_manifests *manifests, const struct json *result)
 {
     const struct json *error = json_get(result, "error"), *causes = json_find(error, "details", "causes", NULL);
     const struct cli_manifest *manifest = manifest_of(manifests, result);
     const char *kind = json_str(json_get(manifest != NULL ? manifest->object : result, "kind"), "object");
     const char *name = json_str(json_get(result, "name"), ""), *place = manifest != NULL ? manifest->place : "?";
-    if (causes == NULL || causes->num == 0) {
-        fprintf(cli->err, "%s: %s %s: %s\n", place, kind, name, json_str(json_get(error, "message"), "refused"));
-        return;
-    }
+    const char *what = arena_printf(cli->arena, "%s: %s%s%s", place, kind, *name != '\0' ? " " : "", name);
+    if (causes == NULL || causes->num == 0)
+        tell_reason(cli, what, "", json_str(json_get(error, "message"), "refused"));
     JSON_FOR (cause, causes)
-        fprintf(cli->err, "%s: %s %s: %s: %s\n", place, kind, name, json_str(json_get(cause, "field"), ""),
-                json_str(json_get(cause, "message"), ""));
+        tell_reason(cli, what, json_str(json_get(cause, "field"), ""), json_str(json_get(cause, "message"), ""));
 }
 
 static int tell_refusals(struct cli *cli, const struct cli_manifests *manifests, const struct cli_answer *answer)

@@ -176,6 +176,7 @@ WRAP0(run_openapi_v2, api_openapi_v2(call))
 WRAP0(run_openapi_v3, api_openapi_v3(call))
 WRAP0(run_openapi_v3_core, api_openapi_v3_group(call, SLICE(""), args[0]))
 WRAP0(run_openapi_v3_group, api_openapi_v3_group(call, args[0], args[1]))
+WRAP0(run_events, api_no_events(call))
 WRAP0(run_apply, api_bulk_apply(call))
 WRAP0(run_revisions, api_revisions(call))
 WRAP0(run_revision, api_revision(call, args[0]))
@@ -231,6 +232,8 @@ static const struct route routes[] = {
     {"GET", "/openapi/v3", ANYWHERE, CTL_ROLE_VIEWER, run_openapi_v3},
     {"GET", "/openapi/v3/api/*", ANYWHERE, CTL_ROLE_VIEWER, run_openapi_v3_core},
     {"GET", "/openapi/v3/apis/*/*", ANYWHERE, CTL_ROLE_VIEWER, run_openapi_v3_group},
+    {"GET", "/api/v1/events", ANYWHERE, CTL_ROLE_VIEWER, run_events},
+    {"GET", "/api/v1/namespaces/*/events", ANYWHERE, CTL_ROLE_VIEWER, run_events},
     {"POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", ANYWHERE, CTL_ROLE_VIEWER, run_access_review},
     {"POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", ANYWHERE, CTL_ROLE_VIEWER, run_rules_review},
     {"POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", ANYWHERE, CTL_ROLE_VIEWER, run_self_review},

@@ -232,6 +232,8 @@ void api_bulk_settle(struct api_bulk *bulk, struct api_item *item);
 void api_get(struct ctl_call *call, const struct api_target *target);
 void api_list(struct ctl_call *call, const struct api_target *target);
 void api_watch(struct ctl_call *call, const struct api_target *target);
+/* Events of objects are not kept; `kubectl describe` asks for them all the same and gives up when it may not: none. */
+void api_no_events(struct ctl_call *call);
 void api_create(struct ctl_call *call, const struct api_target *target);
 void api_update(struct ctl_call *call, const struct api_target *target);
 void api_patch(struct ctl_call *call, const struct api_target *target);

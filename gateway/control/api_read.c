@@ -192,3 +192,22 @@ void api_list(struct ctl_call *call, const struct api_target *target)
     api_reply_text(call, 200, &self.form, strbuf_slice(&text));
     strbuf_clear(&text);
 }
+
+/* ---------- events ---------- */
+
+void api_no_events(struct ctl_call *call)
+{
+    struct err err = ERR_INIT;
+    if (ctl_call_param(call, "watch").len != 0) {
+        err_set(&err, ERR_NOT_FOUND, "events are not kept here: watch the objects themselves, or see /selvedge/v1/revisions");
+        api_fail(call, &err, NULL, NULL);
+        return;
+    }
+    const char *rev = arena_printf(call->arena, "%llu", (unsigned long long)ctl_cache_rev(call->control->cache));
+    struct json *body = json_new_object(call->arena);
+    json_set_str(call->arena, body, "kind", "EventList");
+    json_set_str(call->arena, body, "apiVersion", "v1");
+    json_set_str(call->arena, json_set(call->arena, body, "metadata", json_new_object(call->arena)), "resourceVersion", rev);
+    json_set(call->arena, body, "items", json_new_array(call->arena));
+    ctl_call_reply_json(call, 200, body);
+}

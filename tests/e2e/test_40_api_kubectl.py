@@ -85,6 +85,18 @@ def test_describe_tells_spec_and_conditions(shop):
     text = shop.kubectl("describe", "httproute", "web")
     assert "a.example" in text and "Accepted" in text
     assert "80/TCP" in shop.kubectl("describe", "svc", "web")
+    shop.kubectl("apply", "-f", "-", stdin="""
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: http, port: 9999}]
+endpoints: [{addresses: [127.0.0.1]}]
+""")
+    shop.kubectl("create", "configmap", "c", "--from-literal=a=b")
+    assert "127.0.0.1" in shop.kubectl("describe", "endpointslices") and "edge" in shop.kubectl("describe", "gateways")
+    for kind in shop.kubectl("api-resources", "-o", "name", "--verbs=list").split():
+        shop.kubectl("describe", kind)
 
 
 def test_edit_changes_what_the_editor_changed(shop, tmp_path):

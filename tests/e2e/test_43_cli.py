@@ -368,6 +368,17 @@ def test_a_certificate_of_another_authority_is_not_taken(control, cli, tmp_path)
     far("get", "namespaces", "--insecure")
 
 
+def test_an_object_without_a_name_is_refused_at_its_place(cli, tmp_path):
+    (tmp_path / "gen.yaml").write_text(service().replace("name: web,", "generateName: web-,"))
+    cli("apply", "-f", "gen.yaml", code=REFUSED)
+    assert "gen.yaml:2: Service: metadata.name: Required value" in cli.stderr
+
+
+def test_a_refused_edit_that_is_given_up_says_why(cli, shop):
+    cli("edit", "service/web", code=REFUSED, env={"SELVEDGE_EDITOR": "sed -i 's/port: 80$/port: 99999/'"})
+    assert "spec.ports[0].port" in cli.stderr
+
+
 @pytest.mark.parametrize("args, code, told", [
     (("--ca", "none.crt"), USAGE, "none.crt"), (("--token", "@none"), USAGE, "none"), (("--token", "sv_wrong", "--insecure"), REFUSED, "not valid"),
     (("--insecure",), REFUSED, "--token"), (("--config", "none", "--context", "x"), USAGE, "none")])

@@ -114,7 +114,7 @@ def test_ones_own_namespace_may_be_looked_at(caller):
 ANY, ALL = "any", "all"  # in any namespace; in all of them
 ENDPOINTS = [
     ("GET", "/healthz", None, None), ("GET", "/livez", None, None), ("GET", "/readyz", None, None), ("GET", "/version", None, None),
-    ("GET", "/api", "viewer", ANY), ("GET", "/api/v1", "viewer", ANY), ("GET", "/apis", "viewer", ANY), ("GET", "/apis/selvedge.dev", "viewer", ANY),
+    ("GET", "/api", "viewer", ANY), ("GET", "/api/v1", "viewer", ANY), ("GET", "/apis", "viewer", ANY), ("GET", "/api/v1/events", "viewer", ANY), ("GET", "/api/v1/namespaces/shop/events", "viewer", ANY), ("GET", "/apis/selvedge.dev", "viewer", ANY),
     ("GET", "/apis/selvedge.dev/v1alpha1", "viewer", ANY), ("GET", "/openapi/v2", "viewer", ANY), ("GET", "/openapi/v3", "viewer", ANY),
     ("GET", "/openapi/v3/api/v1", "viewer", ANY), ("GET", "/openapi/v3/apis/selvedge.dev/v1alpha1", "viewer", ANY),
     ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "viewer", ANY),
