@@ -22,6 +22,22 @@ static void fail(struct delete_op *op, const struct err *err)
     api_fail(op->call, err, &op->target, NULL);
 }
 
+/* A misspelt option must not delete more, or other, than was meant. */
+static int check_options(const struct json *body, struct err *err)
+{
+    static const char *const policies[] = {"Orphan", "Background", "Foreground"};
+    const struct json *dry_run = json_get(body, "dryRun"), *policy = json_get(body, "propagationPolicy");
+    bool is_policy = policy == NULL || policy->type == JSON_NULL;
+    if (body->type != JSON_OBJECT || strcmp(json_str(json_get(body, "kind"), "DeleteOptions"), "DeleteOptions") != 0)
+        return err_set(err, ERR_BAD_REQUEST, "the body of a DELETE holds DeleteOptions");
+    JSON_FOR(item, dry_run)
+    if (strcmp(json_str(item, ""), "All") != 0)
+        return err_set(err, ERR_BAD_REQUEST, "dryRun: only \"All\" is possible");
+    for (size_t i = 0; !is_policy && i < ARRAY_LEN(policies); ++i)
+        is_policy = strcmp(json_str(policy, ""), policies[i]) == 0;
+    return is_policy ? 0 : err_set(err, ERR_BAD_REQUEST, "propagationPolicy: must be one of Orphan, Background, Foreground");
+}
+
 /* DeleteOptions. propagationPolicy and gracePeriodSeconds are taken: nothing here has dependents or takes time to end. */
 static int read_options(struct delete_op *op, struct err *err)
 {
@@ -33,6 +49,8 @@ static int read_options(struct delete_op *op, struct err *err)
     op->is_dry_run = options.is_dry_run;
     if (body == NULL)
         return 0;
+    if (check_options(body, err) != 0)
+        return -1;
     const struct json *preconditions = json_get(body, "preconditions"), *dry_run = json_get(body, "dryRun");
     struct slice rev = json_slice(json_get(preconditions, "resourceVersion"));
     op->uid = json_slice(json_get(preconditions, "uid"));

@@ -149,6 +149,8 @@ def test_delete_with_preconditions(control):
     control.call("DELETE", SERVICES + "/web", {"preconditions": {"uid": "other"}}, status=409)
     control.call("DELETE", SERVICES + "/web", {"preconditions": {"resourceVersion": "1"}}, status=409)
     control.call("DELETE", SERVICES + "/web?dryRun=All")
+    for options in ([], {"kind": "Service"}, {"dryRun": ["Some"]}, {"propagationPolicy": "Nope"}, {"preconditions": {"resourceVersion": "x"}}):
+        control.call("DELETE", SERVICES + "/web", options, status=400)
     gone = control.call("DELETE", SERVICES + "/web", {"preconditions": {"uid": made["metadata"]["uid"]}, "propagationPolicy": "Foreground"})
     assert gone["status"] == "Success" and gone["details"]["uid"] == made["metadata"]["uid"]
 
