@@ -102,7 +102,8 @@ static int open_database(struct ctl_store *store, struct err *err)
     /* A new file's first pages went through a rollback journal: a power cut must not bring that back. */
     if (st_sync_folder(store->path, err) != 0)
         return -1;
-    if (pending != num && st_check_pages(store->db, err) != 0)
+    store->is_whole_checked = pending == num; /* empty */
+    if (pending != num && st_check_pages(store->db, &store->is_whole_checked, err) != 0)
         return -1;
     if (st_migrate(store->db, store->path, migrations, num, err) != 0 ||
         st_check_sequence(store->db, err) != 0)
@@ -122,17 +123,18 @@ static int explain_open(const struct ctl_store *store, struct err *err)
     return -1;
 }
 
-static int start_thread(struct ctl_store *store, struct err *err)
+static int start_threads(struct ctl_store *store, struct err *err)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before); /* signals are the main thread's */
-    errno = pthread_create(&store->thread, NULL, st_writer_main, store);
+    int result = store->is_whole_checked ? 0 : st_check_begin(store, err);
+    errno = result == 0 ? pthread_create(&store->thread, NULL, st_writer_main, store) : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (errno != 0)
         return err_errno(err, "start the writer thread");
-    store->has_thread = true;
-    return 0;
+    store->has_thread = result == 0;
+    return result;
 }
 
 static struct ctl_store *store_new(const struct ctl_store_config *config)
@@ -163,6 +165,7 @@ static struct ctl_store *store_new(const struct ctl_store_config *config)
 
 static struct ctl_store *store_free(struct ctl_store *store)
 {
+    st_check_end(store);
     st_readers_close(store);
     for (size_t i = 0; i < ST_NUM_STMTS; ++i)
         sqlite3_finalize(store->stmts[i]);
@@ -188,7 +191,7 @@ struct ctl_store *ctl_store_open(const struct ctl_store_config *config, struct e
         explain_open(store, err);
         return store_free(store);
     }
-    if (start_thread(store, err) != 0)
+    if (start_threads(store, err) != 0)
         return store_free(store);
     return store;
 }

@@ -99,7 +99,8 @@ struct ctl_store_config {
     void *data;
 };
 
-/* Opens, locks (one process per file: ERR_CONFLICT names the other), checks integrity, migrates (a backup is taken
+/* Opens, locks (one process per file: ERR_CONFLICT names the other), checks integrity (of more than 64 MiB the log in a
+ * thread while it serves: damage there makes it read-only), migrates (a backup is taken
  * first; a newer database is refused), starts the writer. */
 struct ctl_store *ctl_store_open(const struct ctl_store_config *config, struct err *err);
 struct ctl_store *ctl_store_close(struct ctl_store *store); /* commits what is queued; returns NULL */

@@ -1,8 +1,17 @@
 /* Integrity: quickly at every start, deeply when asked. Findings only; repair is a restore. */
 #include "gateway/control/store_private.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+
+/* Up to so much is read page by page before the start. A change log of hundreds of megabytes would keep the API away for
+ * seconds: then only what the API answers from, and the rest behind its back. */
+enum { WHOLE_CHECK_MAX = 64 * 1024 * 1024 };
+
+static const char *const present[] = {"PRAGMA quick_check(meta)", "PRAGMA quick_check(object)", "PRAGMA quick_check(revision)",
+                                      "PRAGMA quick_check(idempotency)", "PRAGMA quick_check(blob)"};
+static const char damaged[] = "the database file is damaged: ";
 
 /* Rules between tables: a query that gives a row for each violation, with a text in its first column. Those
  * at start must stay quick with a million revisions. */
@@ -76,12 +85,68 @@ static int refuse_findings(int result, const struct err *first, struct err *err)
     return err_set(err, first->code, "%s", first->text);
 }
 
-int st_check_pages(sqlite3 *db, struct err *err)
+static int check_whole(sqlite3 *db, struct err *err)
 {
     struct err first = ERR_INIT;
-    int result =
-        each_finding(db, "PRAGMA quick_check(1)", "the database file is damaged: ", keep_first, &first, err);
+    int result = each_finding(db, "PRAGMA quick_check(1)", damaged, keep_first, &first, err);
     return refuse_findings(result, &first, err);
+}
+
+static int is_large(sqlite3 *db, bool *ret, struct err *err)
+{
+    int64_t bytes;
+    if (st_query_int(db, "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()", &bytes, err) != 0)
+        return -1;
+    *ret = bytes > WHOLE_CHECK_MAX;
+    return 0;
+}
+
+int st_check_pages(sqlite3 *db, bool *ret_is_whole, struct err *err)
+{
+    struct err first = ERR_INIT;
+    bool is_partly = false;
+    int result = is_large(db, &is_partly, err);
+    *ret_is_whole = !is_partly;
+    if (result == 0 && !is_partly)
+        return check_whole(db, err);
+    for (size_t i = 0; result == 0 && i < ARRAY_LEN(present); ++i)
+        result = each_finding(db, present[i], damaged, keep_first, &first, err);
+    return refuse_findings(result, &first, err);
+}
+
+/* ---------- behind the start ---------- */
+
+static void *check_rest(void *data)
+{
+    struct ctl_store *store = data;
+    struct err err = ERR_INIT;
+    int result = check_whole(store->check_db, &err);
+    pthread_mutex_lock(&store->mutex);
+    bool is_stopping = store->is_stopping; /* it was interrupted */
+    pthread_mutex_unlock(&store->mutex);
+    if (result != 0 && !is_stopping)
+        st_go_read_only(store, &err);
+    return NULL;
+}
+
+int st_check_begin(struct ctl_store *store, struct err *err)
+{
+    if (st_open_ro(store->path, &store->check_db, err) != 0)
+        return -1;
+    errno = pthread_create(&store->check_thread, NULL, check_rest, store);
+    if (errno != 0)
+        return err_errno(err, "start the thread that checks the database");
+    store->is_checking = true;
+    return 0;
+}
+
+void st_check_end(struct ctl_store *store)
+{
+    if (store->is_checking) {
+        sqlite3_interrupt(store->check_db);
+        pthread_join(store->check_thread, NULL);
+    }
+    st_close(&store->check_db);
 }
 
 int st_check_sequence(sqlite3 *db, struct err *err)

@@ -176,6 +176,11 @@ struct ctl_store {
     struct list idle_readers;
     unsigned num_readers;
 
+    /* the check behind the start */
+    pthread_t check_thread;
+    bool is_whole_checked, is_checking;
+    sqlite3 *check_db;
+
     /* the writer's */
     pthread_t thread;
     bool has_thread;
@@ -239,7 +244,11 @@ void st_backup_abandon(struct ctl_store *store, const struct err *why);
 int st_backup_copy(sqlite3 *db, const char *path, struct err *err);
 
 /* store_check.c */
-int st_check_pages(sqlite3 *db, struct err *err);    /* quick_check */
+/* quick_check; of a large file only the tables that hold the present (`ret_is_whole` false). */
+int st_check_pages(sqlite3 *db, bool *ret_is_whole, struct err *err);
+/* The rest, in a thread with a connection of its own: damage makes the store read-only. st_check_end() in any case. */
+int st_check_begin(struct ctl_store *store, struct err *err);
+void st_check_end(struct ctl_store *store);
 int st_check_sequence(sqlite3 *db, struct err *err); /* head, compacted and the log fit together */
 int st_check_db(sqlite3 *db, ctl_finding_cb on_finding, void *data, struct err *err);
 

@@ -239,6 +239,40 @@ static void damage_to_any_page_is_noticed(void **state)
     ctl_store_close(store);
 }
 
+static void overwrite_root(const char *of)
+{
+    char query[128], junk[512];
+    snprintf(query, sizeof(query), "SELECT rootpage * page_size - page_size FROM sqlite_schema, pragma_page_size() WHERE name = '%s'", of);
+    int64_t at = sql_int(path, query);
+    int fd = open(path, O_WRONLY);
+    memset(junk, 0xa5, sizeof(junk));
+    assert_int_equal(pwrite(fd, junk, sizeof(junk), at), sizeof(junk));
+    close(fd);
+}
+
+static void damage_to_the_log_of_a_large_database_is_noticed_behind_the_start(void **state)
+{
+    char *large = xcalloc(1, 3 << 20), name[16];
+    memset(large, 'x', (3 << 20) - 1);
+    struct ctl_store *store = open_store();
+    for (unsigned i = 0; i < 12; ++i) { /* each twice: in the log, and at head */
+        snprintf(name, sizeof(name), "n%u", i);
+        assert_int_not_equal(put(store, name, large), 0);
+    }
+    ctl_store_close(store);
+    free(large);
+    ctl_store_close(open_store()); /* a healthy one is let go of while it is looked at */
+    overwrite_root("change_key");
+    store = open_store();
+    for (unsigned i = 0; i < 3000 && !ctl_store_is_read_only(store, &err); ++i)
+        usleep(10000);
+    assert_true(ctl_store_is_read_only(store, &err));
+    assert_non_null(strstr(err.text, "the database file is damaged"));
+    ctl_store_close(store);
+    overwrite_root("object"); /* what is answered from is looked at before */
+    assert_refused(ERR_INTERNAL, "damaged");
+}
+
 static void keep_finding(const char *finding, void *data)
 {
     strbuf_addf(data, "%s\n", finding);
@@ -599,6 +633,7 @@ int main(void)
         T(what_is_no_database_is_refused),
         T(a_schema_step_with_another_text_is_refused),
         T(damage_to_any_page_is_noticed),
+        T(damage_to_the_log_of_a_large_database_is_noticed_behind_the_start),
         T(a_hole_in_the_log_is_found),
         T(a_schema_step_is_whole_or_not_at_all),
         T(a_database_of_the_first_schema_is_brought_up_to_date),
