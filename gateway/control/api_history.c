@@ -394,6 +394,30 @@ static void plan_one(struct api_bulk *bulk, const struct net_change *net)
     item->write = (struct ctl_write){.op = CTL_DELETE, .key = api_key(&item->change.target), .expect_rev = object->rev};
 }
 
+static bool is_deleted(const struct api_bulk *bulk, const struct ctl_key *key)
+{
+    for (size_t i = 0; i < bulk->num_items; ++i) {
+        struct ctl_key own = bulk->items[i].write.key;
+        if (bulk->items[i].write.op == CTL_DELETE && ctl_key_compare(&own, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A namespace that the rollback takes away, but not all that is in it: what stays would have none. */
+static void check_namespace_is_left_empty(struct api_bulk *bulk, struct api_item *item)
+{
+    struct slice name = item->change.target.name;
+    size_t num = 0;
+    bulk->is_whole = true; /* nobody creates in it meanwhile */
+    for (size_t i = 0; i < bulk->view->num; ++i)
+        num += slice_eq(bulk->view->objects[i]->key.ns, name) && !is_deleted(bulk, &bulk->view->objects[i]->key);
+    if (num == 0)
+        return;
+    err_set(&item->err, ERR_CONFLICT, "%zu objects in it would be left behind; roll back everything, or delete the namespace", num);
+    ++bulk->num_failed;
+}
+
 static int plan_rollback(struct api_bulk *bulk, struct err *err)
 {
     struct rollback *self = CONTAINER_OF(bulk, struct rollback, bulk);
@@ -405,6 +429,9 @@ static int plan_rollback(struct api_bulk *bulk, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "there was no such object at revision %llu", (unsigned long long)self->to);
     for (size_t i = 0; i < all.num; ++i)
         plan_one(bulk, all.at[i]);
+    for (size_t i = 0; self->has_filter && i < bulk->num_items; ++i)
+        if (bulk->items[i].write.op == CTL_DELETE && bulk->items[i].change.target.kind->id == KIND_NAMESPACE)
+            check_namespace_is_left_empty(bulk, &bulk->items[i]);
     return 0;
 }
 

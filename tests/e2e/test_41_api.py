@@ -560,6 +560,16 @@ def test_rollback_brings_back_what_was_deleted(control):
     assert control.get("/api/v1/namespaces/shop/services/web")["metadata"]["generation"] == 1
 
 
+def test_rollback_of_a_namespace_alone_leaves_nothing_behind(control):
+    before = control.get("/selvedge/v1/revisions?limit=1")["items"][0]["revision"]
+    control.apply("---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n" + service(namespace="shop"))
+    status, text = control.api("POST", "/selvedge/v1/rollback", {"revision": before, "kind": "namespace", "name": "shop"})
+    assert status == 409 and "would be left behind" in text, text
+    control.call("DELETE", "/api/v1/namespaces/shop/services/web")
+    control.call("POST", "/selvedge/v1/rollback", {"revision": before, "kind": "namespace", "name": "shop"})
+    control.get("/api/v1/namespaces/shop", status=404)
+
+
 def test_revisions_are_compiled_and_explained(control):
     rev = control.apply(GATEWAY + service() + route())["revision"]
     status = control.get(f"/selvedge/v1/revisions/{rev}/status?wait=20")
