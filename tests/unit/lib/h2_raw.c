@@ -170,7 +170,7 @@ static void write_some(struct raw *raw)
 static void read_some(struct raw *raw)
 {
     char buf[65536];
-    ssize_t got;
+    ssize_t got = -1;
 
     while (!raw->reads_nothing && (got = recv(raw->fd, buf, sizeof(buf), 0)) > 0)
         strbuf_add(&raw->in, buf, (size_t)got);
