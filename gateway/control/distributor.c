@@ -10,7 +10,7 @@
 /* What a node says of itself is stored with its Node object: bounded. */
 enum { MAX_ERRORS_LEN = 256 * 1024, MAX_VERSION_LEN = 64 };
 
-enum { KEEP_VERSIONS = 64, KEEP_RESOURCES = 128 * 1024, MAX_NODES = 10000, HEARTBEAT_MS = 15000, GOAWAY_MS = 1000 };
+enum { KEEP_VERSIONS = 64, KEEP_RESOURCES = 128 * 1024, MAX_NODES = 10000, HEARTBEAT_MS = 15000, GOAWAY_MS = 1000, GOAWAY_NODE_MS = 2 /* a handshake takes about half of that */ };
 
 struct version {
     struct list link; /* oldest first */
@@ -682,7 +682,8 @@ struct ctl_distributor *ctl_distributor_free(struct ctl_distributor *distributor
     if (distributor == NULL)
         return NULL;
     char goaway[64];
-    int len = snprintf(goaway, sizeof(goaway), "event: goaway\ndata: {\"reconnectMs\":%d}\n\n", GOAWAY_MS);
+    unsigned reconnect_ms = MAX((unsigned)GOAWAY_MS, GOAWAY_NODE_MS * (unsigned)hashmap_len(&distributor->nodes_by_name));
+    int len = snprintf(goaway, sizeof(goaway), "event: goaway\ndata: {\"reconnectMs\":%u}\n\n", reconnect_ms);
     timer_stop(&distributor->heartbeat);
     LIST_FOR_SAFE(node, &distributor->nodes, struct node, link)
     {
