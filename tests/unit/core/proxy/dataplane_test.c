@@ -163,22 +163,38 @@ static void base_and_listener_make_the_limits(void **state)
     assert_memory_equal(&limits, &ht_limits_default, sizeof(limits));
 }
 
+/* A whole answer with a Content-Length; the connection stays. */
+static void read_answer(int fd)
+{
+    char bytes[4096];
+    size_t len = 0, whole = SIZE_MAX;
+
+    while (len < whole) {
+        ssize_t got = read(fd, bytes + len, sizeof(bytes) - 1 - len);
+        assert_true(got > 0);
+        bytes[len += (size_t)got] = '\0';
+        const char *end = strstr(bytes, "\r\n\r\n"), *length = strcasestr(bytes, "content-length: ");
+        if (end != NULL && length != NULL)
+            whole = (size_t)(end + 4 - bytes) + strtoul(length + 16, NULL, 10);
+    }
+}
+
 static void connections_keep_the_limits_they_began_with(void **state)
 {
     static const char request[] = "GET /up HTTP/1.1\r\nHost: a\r\n\r\n";
-    char byte[4096];
+    char byte;
 
     apply("");
     int old = connect_to(port);
     assert_int_equal(write(old, request, sizeof(request) - 1), sizeof(request) - 1);
-    assert_true(read(old, byte, sizeof(byte)) > 0);
+    read_answer(old);
     apply_client("{\"idleTimeoutMs\":50}");
     int new = connect_to(port);
     assert_int_equal(write(new, request, sizeof(request) - 1), sizeof(request) - 1);
     assert_int_equal(status_of(read_all(new)), 200); /* to its end, which the new clock makes */
-    assert_int_equal(recv(old, byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(recv(old, &byte, 1, MSG_DONTWAIT), -1);
     assert_int_equal(write(old, request, sizeof(request) - 1), sizeof(request) - 1);
-    assert_true(read(old, byte, sizeof(byte)) > 0);
+    read_answer(old);
     close(old);
 }
 
