@@ -129,6 +129,13 @@ void net_io_tls_free(struct net_io *io)
     io->ssl = NULL;
 }
 
+/* SSL_get_error() wants an empty queue. Looking costs a fraction of ERR_clear_error(), which walks all its places. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 /* Static texts only: they outlive the stream. */
 static const char *tls_error(struct net_io *io)
 {
@@ -148,7 +155,7 @@ static const char *tls_error(struct net_io *io)
 /* False when the stream failed; true: complete, or more bytes are needed. */
 static bool handshake(struct net_io *io)
 {
-    ERR_clear_error();
+    forget_errors();
     int ret = SSL_do_handshake(io->ssl);
     int why = ret == 1 ? SSL_ERROR_NONE : SSL_get_error(io->ssl, ret);
     const char *text = ret == 1 || why == SSL_ERROR_WANT_READ ? NULL : tls_error(io);
@@ -177,6 +184,13 @@ static bool end_of_input(struct net_io *io, int why)
     return false;
 }
 
+/* Nothing is left to decrypt, not even a part of a record. Asking OpenSSL all the same would cost a buffer of 16 KiB
+ * taken and given back, and a walk through the state machine, to hear "more, please" after each request. */
+static bool is_drained(struct net_io *io)
+{
+    return io->cipher_in.len == 0 && io->worker->tls.in_len == 0 && SSL_has_pending(io->ssl) == 0;
+}
+
 /* Decrypts what there is and offers it. True: all of it, more would help. */
 static bool decrypt(struct net_io *io)
 {
@@ -187,9 +201,12 @@ static bool decrypt(struct net_io *io)
         size_t len = 0;
         int ret = 1;
 
-        ERR_clear_error();
-        while (len < room && (ret = SSL_read(io->ssl, plain + len, (int)(room - len))) > 0)
+        forget_errors();
+        while (len < room && (ret = SSL_read(io->ssl, plain + len, (int)(room - len))) > 0) {
             len += (size_t)ret;
+            if (is_drained(io))
+                break;
+        }
         int why = ret > 0 ? SSL_ERROR_NONE : SSL_get_error(io->ssl, ret);
         send_batch(io);
         if (io->cipher_out.len > MAX_UNSOLICITED_OUT) {
@@ -202,6 +219,8 @@ static bool decrypt(struct net_io *io)
             return false;
         if (why != SSL_ERROR_NONE)
             return end_of_input(io, why);
+        if (is_drained(io))
+            return true;
     }
     return false;
 }
@@ -317,7 +336,7 @@ ssize_t net_io_tls_send(struct net_io *io, const struct iovec *iov, int num)
     if (!send_kept(io) || io->is_handshaking)
         return io->is_failed ? -1 : 0;
     advance(&cursor, 0);
-    ERR_clear_error();
+    forget_errors();
     while (cursor.num != 0 && io->cipher_out.len == 0 && !io->is_failed) {
         struct slice record = next_record(&cursor, tls->gather);
         if (SSL_write(io->ssl, record.base, (int)record.len) != (int)record.len)
@@ -332,7 +351,7 @@ ssize_t net_io_tls_send(struct net_io *io, const struct iovec *iov, int num)
 
 void net_io_tls_shutdown(struct net_io *io)
 {
-    ERR_clear_error();
+    forget_errors();
     (void)SSL_shutdown(io->ssl); /* the alert is best effort; the peer's own is seen by the reader */
     send_batch(io);
 }
