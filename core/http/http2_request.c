@@ -157,7 +157,7 @@ static void join_cookies(struct ht_exchange *x)
             x->headers.at[kept++] = *header;
             continue;
         }
-        if (at != start)
+        if (at != start && header->value.len != 0) /* an empty crumb would leave a blank at the end */
             at = (char *)memcpy(at, "; ", 2) + 2;
         at = (char *)memcpy(at, header->value.base, header->value.len) + header->value.len;
         if (first == NULL) {

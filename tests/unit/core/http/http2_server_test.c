@@ -101,7 +101,7 @@ static void cookie_crumbs_are_joined(void **state)
 
     raw_hello(&raw);
     raw_fields(&block, ":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a", "cookie", "a=1",
-               "x-y", "z", "cookie", "b=2", "cookie", "c=3", NULL);
+               "x-y", "z", "cookie", "b=2", "cookie", "", "cookie", "c=3", "cookie", "", NULL);
     raw_frame(&raw, HEADERS, END_STREAM | END_HEADERS, 1, block.base, block.len);
     RAW_UNTIL(&raw, seen_log.num_requests == 1);
     assert_string_equal(seen_at(0)->head.base, "GET http a /\ncookie: a=1; b=2; c=3\nx-y: z\n");
