@@ -114,6 +114,13 @@ static void cell_selector(const struct json *object, struct strbuf *out)
 
 /* ---- kinds ---- */
 
+/* The column every policy ends with. */
+#define POLICY_ACCEPTED                                                                                      \
+    {                                                                                                        \
+        "Accepted", "string", 0, "status.ancestors[*].conditions[Accepted].status", NULL,                    \
+            "Whether it has an effect.",                                                                     \
+    }
+
 #define END                                                                                                  \
     {                                                                                                        \
         .name = NULL                                                                                         \
@@ -193,23 +200,20 @@ const struct kind_column backend_columns[] = {
 const struct kind_column backend_tls_policy_columns[] = {
     {"Targets", "string", 0, "spec.targetRefs[*].name", NULL, "Services and Backends it is about."},
     {"Hostname", "string", 0, "spec.validation.hostname", NULL, "Name asked for."},
-    {"Accepted", "string", 0, "status.ancestors[*].conditions[Accepted].status", NULL,
-     "Whether it has an effect."},
+    POLICY_ACCEPTED,
     END,
 };
 
 const struct kind_column traffic_policy_columns[] = {
     {"Targets", "string", 0, "spec.targetRefs[*].name", NULL, "Gateways and routes it is about."},
-    {"Accepted", "string", 0, "status.ancestors[*].conditions[Accepted].status", NULL,
-     "Whether it has an effect."},
+    POLICY_ACCEPTED,
     END,
 };
 
 const struct kind_column client_policy_columns[] = {
     {"Targets", "string", 0, "spec.targetRefs[*].name", NULL, "Gateways it is about."},
     {"Listeners", "string", 1, "spec.targetRefs[*].sectionName", NULL, "Single listeners of them."},
-    {"Accepted", "string", 0, "status.ancestors[*].conditions[Accepted].status", NULL,
-     "Whether it has an effect."},
+    POLICY_ACCEPTED,
     END,
 };
 
