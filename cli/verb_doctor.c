@@ -40,7 +40,7 @@ static int check_reachable(struct doctor *d)
     if (answer.status == 200)
         finding(d, CLI_GREEN, "API", "answers and takes writes");
     else
-        finding(d, CLI_RED, "API", arena_printf(d->cli->arena, "answers, but takes no writes: %s", answer.body.base != NULL ? answer.body.base : ""));
+        finding(d, CLI_RED, "API", arena_printf(d->cli->arena, "answers, but is not ready: %s", answer.body.base != NULL ? answer.body.base : ""));
     return CLI_OK;
 }
 

@@ -120,14 +120,19 @@ static void run_health(struct ctl_call *call, const struct slice *args)
     ctl_call_reply(call, 200, "text/plain; charset=utf-8", SLICE("ok"));
 }
 
+/* Ready: takes writes, and what was stored has been compiled, so that nodes are served. A compile that failed counts: what
+ * is wrong has to be mended through this API. */
 static void run_ready(struct ctl_call *call, const struct slice *args)
 {
+    struct ctl_control *control = call->control;
     struct err err = ERR_INIT;
-    if (!ctl_store_is_read_only(call->control->store, &err)) {
+    bool was_compiled = ctl_distributor_current(control->distributor) != NULL || *ctl_activation_error(control->activation) != '\0';
+    if (ctl_store_is_read_only(control->store, &err))
+        ctl_call_reply(call, 503, "text/plain; charset=utf-8", slice_of(err.text));
+    else if (!was_compiled)
+        ctl_call_reply(call, 503, "text/plain; charset=utf-8", SLICE("the stored configuration is still being compiled"));
+    else
         run_health(call, args);
-        return;
-    }
-    ctl_call_reply(call, 503, "text/plain; charset=utf-8", slice_of(err.text));
 }
 
 /* As kubectl expects it: the Kubernetes release whose conventions are followed, ours behind the plus sign. */

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lib.control import Control
+from lib.gateway import api_call
 from lib.node import DOMAIN, Authority, Node, make_csr, new_key, self_signed
 from lib.process import BIN, Process, free_port, in_parallel, wait_until
 
@@ -209,6 +210,13 @@ def test_a_node_acts_as_itself_only(control, node):
 
 
 # ---- enrolments ----
+
+def test_ready_means_that_nodes_are_served(control):
+    for _ in range(5):
+        control.process.kill()
+        control.start()
+        assert api_call(control.data / "node.sock", "GET", "/selvedge/v1/nodes/local/snapshot")[0] == 200
+
 
 def test_an_answer_that_got_lost_costs_nothing(control, node):
     for _ in range(3):

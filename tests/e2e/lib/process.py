@@ -1,4 +1,6 @@
 """Starting programs, waiting for facts (never for time), stopping them by pid."""
+import functools
+import itertools
 import os
 import pathlib
 import signal
@@ -39,10 +41,43 @@ def in_parallel(num, run):
     return results
 
 
+class Ports:
+    """Ports for programs that are told theirs. They lie below those that outgoing connections get, of which tests have tens of
+    thousands: one of them could take a port between the look and the program's own bind. Each process of the tests has a
+    stripe to itself, held by a name that ends with it."""
+    FIRST, WIDTH = 10240, 512
+
+    def __init__(self):
+        self.holder = socket.socket(socket.AF_UNIX)
+        end = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        for first in range(self.FIRST, end - self.WIDTH + 1, self.WIDTH):
+            try:
+                self.holder.bind(f"\0selvedge-test-ports-{first}")
+            except OSError:
+                continue
+            self.stripe = itertools.cycle(range(first, first + self.WIDTH))
+            return
+        raise AssertionError("no stripe of ports is free")
+
+    def next(self):
+        for port in itertools.islice(self.stripe, self.WIDTH):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("0.0.0.0", port))
+                    return port
+                except OSError:
+                    continue
+        raise AssertionError("no port is free")
+
+
+@functools.cache
+def ports():
+    return Ports()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return ports().next()
 
 
 class Process:
