@@ -74,8 +74,10 @@ def test_header_changes_and_status(shop):
     assert ("x-seen", "yes") in call.initial_metadata()
     status = wait_until("the route's status", lambda: gateway.get(f"{API}/grpcroutes/ratings").get("status"))["parents"][0]
     assert {c["type"]: c["status"] for c in status["conditions"]} == {"Accepted": "True", "ResolvedRefs": "True"}
-    wait_until("the route to be counted", lambda: gateway.get(f"{API}/gateways/edge")["status"]["listeners"][0]["attachedRoutes"] == 1)
-    listener = gateway.get(f"{API}/gateways/edge")["status"]["listeners"][0]
+
+    def counting():
+        return [entry for entry in gateway.get(f"{API}/gateways/edge").get("status", {}).get("listeners", []) if entry["attachedRoutes"] == 1]
+    listener = wait_until("the route to be counted", counting)[0]
     assert {kind["kind"] for kind in listener["supportedKinds"]} == {"HTTPRoute", "GRPCRoute"}
     told = gateway.api("POST", "/selvedge/v1/explain", json.dumps({"method": "POST", "url": f"http://ratings.test:{port}/bookinfo.Ratings/Chat"}))
     assert json.loads(told[1])["route"] == "grpcroute/default/ratings"

@@ -165,20 +165,24 @@ def percentile(good, share):
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory, shared_proxy, module_stopping):
-    """A proxy with short times on a plain and on a TLS port, before an upstream with large answers."""
+    """A proxy with short times on a plain and on a TLS port, before an upstream with large answers; on a third port it has patience."""
     echo = Echo()
     module_stopping.append(echo)
-    tls_port = free_port()
+    tls_port, good_port = free_port(), free_port()
     pair = make_certificate(tmp_path_factory.mktemp("tls"), "a.test")
 
     def change(resources):
         listener = next(r for r in resources if r["kind"] == "listener")
+        patient = {"kind": "listener", "name": f"*:{good_port}", "spec": {**listener["spec"], "port": good_port}}
         listener["spec"]["client"] = TIMES
+        route = next(r for r in resources if r["kind"] == "route")
+        route["spec"]["attachments"].append({"listener": f"*:{good_port}", "server": "d/g/l"})
+        resources.append(patient)
         resources.append({"kind": "certificate", "name": "d/tls", "spec": {"certPem": pair[0], "keyPem": pair[1]}})
         resources.append({"kind": "listener", "name": f"*:{tls_port}", "spec": {
             "port": tls_port, "protocol": "https", "client": TIMES, "servers": [{"name": "d/g/tls", "certificates": ["d/tls"]}]}})
     proxy, port = shared_proxy(echo.port, change=change)
-    proxy.port, proxy.tls_port = port, tls_port
+    proxy.port, proxy.tls_port, proxy.good_port = port, tls_port, good_port
     return proxy
 
 
@@ -197,7 +201,7 @@ def test_hundreds_of_slow_clients_and_a_flood_harm_nobody(quick, record_property
 
     thread = threading.Thread(target=flood, daemon=True)
     try:
-        with GoodClient(quick.port) as good, GoodClient(quick.port) as other:
+        with GoodClient(quick.good_port) as good, GoodClient(quick.good_port) as other:
             thread.start()
             for number in range(600):
                 name = list(STARTS)[number % len(STARTS)]
