@@ -2,16 +2,16 @@
  *
  * nodes_bench [-n NODES=1000] [-c CHANGES=50] [-g GATEWAY=bin/selvedge-gateway] [-d FOLDER=.]: starts a control process of
  * its own in FOLDER/nodes_bench-PID (removed after), joins NODES nodes with one token and real certificate requests, and
- * runs as many config streams (core/net/config_stream) over mutual TLS in this process. Then it changes a route CHANGES
+ * runs as many config streams (core/node/config_stream) over mutual TLS in this process. Then it changes a route CHANGES
  * times, kills control and starts it again, and ends it cleanly and starts it again. Latencies count from before the call
  * that makes the change. All nodes share the machine with control: the figures are upper bounds. */
 #include "core/base/clock.h"
 #include "core/base/files.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
-#include "core/net/config_stream.h"
-#include "core/net/http_call.h"
+#include "core/http/session.h"
 #include "core/net/identity.h"
+#include "core/node/config_stream.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -32,7 +32,7 @@ enum { JOINERS = 8, MAX_BODY = 64 * 1024 * 1024, WAIT_US = 60 * 1000000, PROBE_U
 extern char **environ;
 
 struct node {
-    struct net_config_stream *stream;
+    struct node_config_stream *stream;
     char name[32], cert_path[600], key_path[600];
     char *key, *csr;
     _Atomic uint64_t applied_rev;
@@ -69,11 +69,9 @@ struct answer {
     struct strbuf body;
 };
 
-static void on_answer(void *data, const struct net_http_response *response, const struct err *err)
+static void on_answer(void *data, const struct ht_response *response, const struct err *err)
 {
     struct answer *answer = data;
-    if (response == NULL)
-        return;
     answer->status = response->status;
     strbuf_add_slice(&answer->body, response->body);
 }
@@ -82,14 +80,14 @@ static void on_answer(void *data, const struct net_http_response *response, cons
 static struct answer call(const char *method, const char *path, const char *type, const char *body)
 {
     struct answer answer = {0, STRBUF_INIT};
-    char url[256], header[96];
+    char header[96];
     const char *const headers[] = {header, NULL};
-    snprintf(url, sizeof(url), "http://local%s", path);
+    struct ht_session_config server = {.url = "http://local", .unix_path = bench.socket};
     snprintf(header, sizeof(header), "content-type: %s", type);
-    struct net_http_request request = {.method = method, .url = url, .headers = headers, .unix_path = bench.socket, .timeout_ms = 30000};
+    struct ht_request request = {.method = method, .target = path, .headers = headers, .timeout_ms = 30000};
     if (body != NULL)
         request.body = slice_of(body);
-    (void)net_http_call_wait(&request, NULL, NULL, on_answer, &answer, NULL); /* status 0 tells */
+    (void)ht_call_once(&server, &request, NULL, NULL, on_answer, &answer, NULL); /* status 0 tells */
     return answer;
 }
 
@@ -233,14 +231,13 @@ static void join(struct node *node)
     struct json *body = json_new_object(arena);
     struct strbuf text = STRBUF_INIT;
     struct answer answer = {0, STRBUF_INIT};
-    char url[128];
-    snprintf(url, sizeof(url), "%s/selvedge/v1/join", bench.url);
     json_set_str(arena, body, "token", bench.token);
     json_set_str(arena, body, "name", node->name);
     json_set_str(arena, body, "csr", node->csr);
     json_write(&text, body);
-    struct net_http_request request = {.url = url, .headers = headers, .body = strbuf_slice(&text), .ca_file = bench.ca};
-    (void)net_http_call_wait(&request, NULL, NULL, on_answer, &answer, NULL); /* status 0 tells */
+    struct ht_session_config server = {.url = bench.url, .ca_file = bench.ca};
+    struct ht_request request = {.target = "/selvedge/v1/join", .headers = headers, .body = strbuf_slice(&text)};
+    (void)ht_call_once(&server, &request, NULL, NULL, on_answer, &answer, NULL); /* status 0 tells */
     struct slice cert = json_slice(json_get(json_parse(arena, strbuf_slice(&answer.body), NULL), "certificate"));
     if (answer.status / 100 != 2 || cert.base == NULL)
         die("join", answer.body.base != NULL ? answer.body.base : "no answer");
@@ -285,13 +282,13 @@ static void start_nodes(void)
     struct err err = ERR_INIT;
     for (unsigned i = 0; i < bench.num_nodes; ++i) {
         struct node *node = &bench.nodes[i];
-        struct net_config_stream_config config = {.url = bench.url, .node = node->name, .role = "gateway", .ca_file = bench.ca, .cert_file = node->cert_path};
+        struct node_config_stream_config config = {.url = bench.url, .node = node->name, .role = "gateway", .ca_file = bench.ca, .cert_file = node->cert_path};
         config.key_file = node->key_path;
         config.version = "bench";
         config.apply = on_apply;
         config.on_connected = on_connected;
         config.data = node;
-        if ((node->stream = net_config_stream_start(&config, &err)) == NULL)
+        if ((node->stream = node_config_stream_start(&config, &err)) == NULL)
             die(node->name, err.text);
     }
 }
@@ -461,7 +458,7 @@ static void remove_folder(const char *folder)
 static void *stop_node(void *data)
 {
     for (unsigned i; (i = atomic_fetch_sub(&bench.next_join, 1) - 1) < bench.num_nodes;)
-        net_config_stream_stop(bench.nodes[i].stream);
+        node_config_stream_stop(bench.nodes[i].stream);
     return NULL;
 }
 

@@ -1,15 +1,10 @@
-/* Calls to the control API: request -> net_http_call_wait() -> answer in the arena; refusals as text. */
+/* Calls to the control API: request -> ht_call_once() -> answer in the arena; refusals as text. */
 #include "cli/client.h"
 
 #include "core/base/clock.h"
 #include "core/base/uri.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-enum { MAX_ANSWER = 512 << 20, HEADERS_MAX = 6 };
+enum { MAX_ANSWER = 512 << 20, HEADERS_MAX = 4 };
 
 const struct cli_server *cli_server(struct cli *cli)
 {
@@ -83,7 +78,6 @@ struct call {
     struct cli *cli;
     const struct cli_request *request;
     struct cli_answer *answer;
-    bool is_answered;
 };
 
 static void on_chunk(void *data, struct slice bytes)
@@ -92,17 +86,14 @@ static void on_chunk(void *data, struct slice bytes)
     call->request->on_chunk(call->request->data, bytes);
 }
 
-static void on_done(void *data, const struct net_http_response *response, const struct err *err)
+static void on_done(void *data, const struct ht_response *response, const struct err *err)
 {
     struct call *call = data;
-    if (response == NULL)
-        return;
-    call->is_answered = true;
     call->answer->status = response->status;
     call->answer->body = arena_slice(call->cli->arena, response->body);
-    struct slice warning = net_http_header(response, "Warning");
-    if (warning.len > 6) /* 299 - "text" */
-        cli_warn(call->cli, "%.*s", (int)warning.len - 6, warning.base + 6);
+    const struct ht_header *warning = ht_headers_find(response->headers, SLICE("warning"));
+    if (warning != NULL && warning->value.len > 6) /* 299 - "text" */
+        cli_warn(call->cli, "%.*s", (int)warning->value.len - 6, warning->value.base + 6);
 }
 
 static bool go_on(void *data)
@@ -116,28 +107,13 @@ static const char *where(const struct cli_server *server)
     return server->socket_path != NULL ? server->socket_path : server->url;
 }
 
-/* Why a socket cannot be connected to: the library only says that it could not. NULL: it can. */
-static const char *socket_trouble(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return "the path is too long for a socket";
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const char *why = fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ? strerror(errno) : NULL;
-    if (fd >= 0)
-        close(fd);
-    return why;
-}
-
 static int tell_unreachable(struct cli *cli, const struct cli_server *server, const struct err *err)
 {
     if (cli_is_interrupted())
         return CLI_INTERRUPTED;
     if (ferror(cli->out))
         return CLI_OK; /* main() tells */
-    const char *trouble = server->socket_path != NULL ? socket_trouble(server->socket_path) : NULL;
-    cli_fail(cli, CLI_UNREACHABLE, "the control API at %s cannot be reached: %s", where(server), trouble != NULL ? trouble : err->text);
+    cli_fail(cli, CLI_UNREACHABLE, "the control API at %s cannot be reached: %s", where(server), err->text);
     if (server->socket_path != NULL)
         fprintf(cli->err, "Is selvedge-gateway running on this host, and may you open its socket? --socket names another one, "
                           "--server https://HOST:7443 another host.\n");
@@ -166,30 +142,30 @@ int cli_send(struct cli *cli, const struct cli_request *request, struct cli_answ
     const char *headers[HEADERS_MAX] = {NULL};
     size_t num = 0;
     struct err err = ERR_INIT;
-    struct call call = {cli, request, ret, false};
+    struct call call = {cli, request, ret};
     uint64_t begin_us = clock_mono_us();
     *ret = (struct cli_answer){0};
     if (server == NULL)
         return CLI_USAGE;
-    headers[num++] = "User-Agent: selvedge/" SELVEDGE_VERSION;
     headers[num++] = arena_printf(cli->arena, "Accept: %s", request->accept != NULL ? request->accept : "application/json");
     if (request->body.len != 0)
         headers[num++] = arena_printf(cli->arena, "Content-Type: %s", request->content_type != NULL ? request->content_type : "application/json");
     if (server->token != NULL && server->socket_path == NULL)
         headers[num++] = arena_printf(cli->arena, "Authorization: Bearer %s", server->token);
-    struct net_http_request http = {.method = request->method,
-                                    .url = arena_printf(cli->arena, "%s%s", server->url, request->path),
-                                    .headers = headers,
-                                    .body = request->body,
-                                    .unix_path = server->socket_path,
-                                    .ca_file = server->ca_file,
-                                    .ca_pem = server->ca_pem,
-                                    .cert_pem = server->cert_pem,
-                                    .key_pem = server->key_pem,
-                                    .insecure = server->is_insecure,
-                                    .timeout_ms = (unsigned)request->timeout_ms,
-                                    .max_body = MAX_ANSWER};
-    if (net_http_call_wait(&http, request->on_chunk != NULL ? on_chunk : NULL, go_on, on_done, &call, &err) != 0 && !call.is_answered)
+    struct ht_session_config to = {.url = server->url,
+                                   .unix_path = server->socket_path,
+                                   .ca_file = server->ca_file,
+                                   .ca_pem = server->ca_pem,
+                                   .cert_pem = server->cert_pem,
+                                   .key_pem = server->key_pem,
+                                   .insecure = server->is_insecure};
+    struct ht_request http = {.method = request->method,
+                              .target = request->path,
+                              .headers = headers,
+                              .body = request->body,
+                              .timeout_ms = (unsigned)request->timeout_ms,
+                              .max_body = MAX_ANSWER};
+    if (ht_call_once(&to, &http, request->on_chunk != NULL ? on_chunk : NULL, go_on, on_done, &call, &err) != 0)
         return tell_unreachable(cli, server, &err);
     trace(cli, request, ret, begin_us);
     read_json(cli, ret);

@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 #include "core/model/kinds.h"
-#include "core/net/http_call.h"
+#include "core/http/session.h"
 
 /* Where the API is and who we are there: from options, environment, configuration file (context.c). */
 struct cli_server {
@@ -31,7 +31,7 @@ struct cli_request {
     const char *content_type;  /* NULL: application/json, with a body */
     struct slice body;
     uint64_t timeout_ms;       /* 0: the default */
-    net_http_chunk_cb on_chunk; /* streams; may be NULL */
+    ht_piece_cb on_chunk; /* streams; may be NULL */
     void *data;
 };
 

@@ -1,4 +1,4 @@
-/* Joining and renewing, over net_http_call_wait(). */
+/* Joining and renewing, over ht_call_once(). */
 #include "gateway/enroll.h"
 
 #include "core/base/clock.h"
@@ -6,7 +6,7 @@
 #include "core/base/files.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
-#include "core/net/http_call.h"
+#include "core/http/session.h"
 #include "core/net/identity.h"
 
 #include <pthread.h>
@@ -55,13 +55,11 @@ static int take_certificate(const struct enroll_config *config, struct slice bod
     return write_in(config, "node.crt", cert, 0644, err);
 }
 
-static void on_answer(void *data, const struct net_http_response *response, const struct err *err)
+static void on_answer(void *data, const struct ht_response *response, const struct err *err)
 {
     struct answer *answer = data;
     answer->status = -1;
-    if (response == NULL) {
-        answer->err = *err;
-    } else if (response->status / 100 != 2) {
+    if (response->status / 100 != 2) {
         _cleanup_(arena_freep) struct arena *arena = arena_new(0);
         const char *text = json_str(json_get(json_parse(arena, response->body, NULL), "message"), "no reason given");
         err_set(&answer->err, response->status == 401 || response->status == 403 ? ERR_FORBIDDEN : ERR_UNAVAILABLE, "the control API refused (%u): %s",
@@ -76,16 +74,14 @@ static int post(const struct enroll_config *config, const char *path, struct sli
 {
     static const char *const headers[] = {"content-type: application/json", NULL};
     struct answer answer = {.config = config, .status = -1};
-    struct strbuf url = STRBUF_INIT;
-    strbuf_addf(&url, "%s%s", config->url, path);
-    struct net_http_request request = {.method = "POST", .url = url.base, .headers = headers, .body = body, .ca_file = ca_file, .timeout_ms = CALL_TIMEOUT_MS};
+    struct ht_session_config server = {.url = config->url, .ca_file = ca_file};
+    struct ht_request request = {.method = "POST", .target = path, .headers = headers, .body = body, .timeout_ms = CALL_TIMEOUT_MS};
     if (cert != NULL) {
-        request.cert_pem = strbuf_slice(cert);
-        request.key_pem = strbuf_slice(key);
+        server.cert_pem = strbuf_slice(cert);
+        server.key_pem = strbuf_slice(key);
     }
-    if (net_http_call_wait(&request, NULL, NULL, on_answer, &answer, &answer.err) != 0)
+    if (ht_call_once(&server, &request, NULL, NULL, on_answer, &answer, &answer.err) != 0)
         answer.status = -1;
-    strbuf_clear(&url);
     if (answer.status != 0 && err != NULL)
         *err = answer.err;
     return answer.status;

@@ -10,7 +10,7 @@
 struct node_link {
     struct net_worker *main;
     struct px_dataplane *dataplane;
-    struct net_config_stream *stream;
+    struct node_config_stream *stream;
     atomic_bool is_connected, is_stopping;
     pthread_mutex_t mutex;
     pthread_cond_t cond;
@@ -91,10 +91,10 @@ bool node_link_is_connected(const struct node_link *link)
 }
 
 struct node_link *node_link_start(struct net_worker *main, struct px_dataplane *dataplane,
-                                  const struct net_config_stream_config *config, struct err *err)
+                                  const struct node_config_stream_config *config, struct err *err)
 {
     struct node_link *link = xcalloc(1, sizeof(*link));
-    struct net_config_stream_config stream = *config;
+    struct node_config_stream_config stream = *config;
     link->main = main;
     link->dataplane = dataplane;
     pthread_mutex_init(&link->mutex, NULL);
@@ -102,7 +102,7 @@ struct node_link *node_link_start(struct net_worker *main, struct px_dataplane *
     stream.apply = apply;
     stream.on_connected = on_connected;
     stream.data = link;
-    link->stream = net_config_stream_start(&stream, err);
+    link->stream = node_config_stream_start(&stream, err);
     if (link->stream != NULL)
         return link;
     free(link);
@@ -112,7 +112,7 @@ struct node_link *node_link_start(struct net_worker *main, struct px_dataplane *
 static void *stop_stream(void *data)
 {
     struct node_link *link = data;
-    link->stream = net_config_stream_stop(link->stream);
+    link->stream = node_config_stream_stop(link->stream);
     atomic_store(&link->is_stopping, true);
     return NULL;
 }

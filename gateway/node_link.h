@@ -6,14 +6,14 @@
 #ifndef SELVEDGE_GATEWAY_NODE_LINK_H
 #define SELVEDGE_GATEWAY_NODE_LINK_H
 
-#include "core/net/config_stream.h"
+#include "core/node/config_stream.h"
 #include "core/proxy/dataplane.h"
 
 struct node_link;
 
 /* `stream.apply`, `.on_connected` and `.data` are filled in here. */
 struct node_link *node_link_start(struct net_worker *main, struct px_dataplane *dataplane,
-                                  const struct net_config_stream_config *stream, struct err *err);
+                                  const struct node_config_stream_config *stream, struct err *err);
 /* Turns the main worker's loop while the stream ends. NULL is fine; returns NULL. */
 struct node_link *node_link_stop(struct node_link *link);
 /* Whether the stream is up now. */

@@ -231,7 +231,7 @@ static int start_link(struct proxy *proxy)
     struct err err = ERR_INIT;
     const struct gateway_options *options = proxy->options;
     const char *dir = state_path(options, "proxy");
-    struct net_config_stream_config stream = {
+    struct node_config_stream_config stream = {
         .url = "http://local", .node = options->node, .role = "gateway", .cache_dir = dir, .version = SELVEDGE_VERSION};
     if (make_folder(options->data_dir) != 0 || make_folder(dir) != 0)
         return -1;

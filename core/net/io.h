@@ -121,6 +121,8 @@ const char *net_io_sni(const struct net_io *io); /* NULL when none */
 
 /* "1.2.3.4:80", "[::1]:80", "unix:/path". */
 void net_sockaddr_format(const struct sockaddr *addr, char *out, size_t cap);
+/* Of an address as the functions here make them. */
+socklen_t net_sockaddr_len(const struct sockaddr *addr);
 /* Numeric only ("1.2.3.4", "::1", "unix:/path"). */
 int net_sockaddr_parse(struct slice host, uint16_t port, struct sockaddr_storage *ret, socklen_t *ret_len, struct err *err);
 

@@ -1,8 +1,7 @@
 /* One thread, one c-ares channel for servers and one for /etc/hosts.
  *
- * start -> queue -> the thread asks -> message to the worker -> on_done. Cancelling only makes the message silent: the
- * question to the server is not worth taking back. Exactly one message is sent for each start, also when the thread
- * ends. When /etc/resolv.conf changes the channel is made anew, once no question is open. */
+ * start -> queue -> the thread asks -> message to the worker -> on_done. One message is sent for each start, also when the
+ * thread ends, but none once it was cancelled: the question to the server is not worth taking back, its answer is dropped. When /etc/resolv.conf changes the channel is made anew, once no question is open. */
 #include "core/net/resolver.h"
 
 #include "core/net/io.h"
@@ -32,7 +31,7 @@ struct net_resolve {
     struct net_worker *worker; /* borrowed */
     net_resolve_cb on_done;
     void *data;
-    bool is_cancelled; /* the worker's */
+    bool is_cancelled; /* with the lock: nothing may be sent to the worker, which may be gone */
     bool is_from_file; /* asked /etc/hosts only, so far */
     uint16_t port;
     char name[MAX_NAME + 1];
@@ -65,19 +64,35 @@ static struct {
 
 /* ---- answers ---- */
 
-static void on_report(struct net_message *message, struct net_worker *worker)
+static void resolve_free(struct net_resolve *resolve)
 {
-    struct net_resolve *resolve = CONTAINER_OF(message, struct net_resolve, message);
-
-    if (!resolve->is_cancelled)
-        resolve->on_done(resolve->data, resolve->answer.num != 0 ? &resolve->answer : NULL, &resolve->err);
     free(resolve->answer.addrs);
     free(resolve);
 }
 
+static void on_report(struct net_message *message, struct net_worker *worker)
+{
+    struct net_resolve *resolve = CONTAINER_OF(message, struct net_resolve, message);
+
+    if (!resolve->is_cancelled) /* written on this thread only */
+        resolve->on_done(resolve->data, resolve->answer.num != 0 ? &resolve->answer : NULL, &resolve->err);
+    resolve_free(resolve);
+}
+
+/* With the lock held. */
+static void report_locked(struct net_resolve *resolve)
+{
+    if (resolve->is_cancelled)
+        resolve_free(resolve);
+    else
+        net_worker_send(resolve->worker, &resolve->message);
+}
+
 static void report(struct net_resolve *resolve)
 {
-    net_worker_send(resolve->worker, &resolve->message);
+    pthread_mutex_lock(&shared.lock);
+    report_locked(resolve);
+    pthread_mutex_unlock(&shared.lock);
 }
 
 static void set_port(struct sockaddr_storage *addr, uint16_t port)
@@ -382,8 +397,11 @@ struct net_resolve *net_resolve_start(struct net_worker *worker, struct slice na
 
 struct net_resolve *net_resolve_cancel(struct net_resolve *resolve)
 {
-    if (resolve != NULL)
-        resolve->is_cancelled = true; /* its message frees it */
+    if (resolve != NULL) {
+        pthread_mutex_lock(&shared.lock);
+        resolve->is_cancelled = true; /* its message frees it, or whoever would send that */
+        pthread_mutex_unlock(&shared.lock);
+    }
     return NULL;
 }
 
@@ -423,7 +441,7 @@ void net_resolver_stop(void)
         struct net_resolve *resolve = LIST_FIRST(&shared.queue, struct net_resolve, link);
         list_remove(&resolve->link);
         err_set(&resolve->err, ERR_UNAVAILABLE, "resolve %s: the resolver has ended", resolve->name);
-        report(resolve);
+        report_locked(resolve);
     }
     close(shared.wake_fd);
     shared.is_running = false;

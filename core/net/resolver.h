@@ -27,7 +27,8 @@ typedef void (*net_resolve_cb)(void *data, const struct net_resolve_answer *answ
 
 struct net_resolve;
 
-/* `on_done` runs exactly once, on `worker`, never before this returns, unless net_resolve_cancel() comes first. */
+/* `on_done` runs exactly once, on `worker`, never before this returns, unless net_resolve_cancel() comes first: then the worker
+ * may be freed at once. */
 struct net_resolve *net_resolve_start(struct net_worker *worker, struct slice name, uint16_t port, net_resolve_cb on_done,
                                       void *data);
 struct net_resolve *net_resolve_cancel(struct net_resolve *resolve); /* NULL is fine; returns NULL */
@@ -35,7 +36,7 @@ struct net_resolve *net_resolve_cancel(struct net_resolve *resolve); /* NULL is 
 /* Servers to ask instead of those of /etc/resolv.conf ("127.0.0.1:5353,[::1]:53"), and for how long each time. Before
  * the first lookup; for options of programs, and tests. */
 int net_resolver_configure(const char *servers, unsigned timeout_ms, unsigned tries, struct err *err);
-/* Ends the thread; lookups that run end with ERR_UNAVAILABLE. Before net_worker_free() of those who asked. */
+/* Ends the thread; lookups that run end with ERR_UNAVAILABLE. Before net_worker_free() of those who wait for them. */
 void net_resolver_stop(void);
 
 #endif

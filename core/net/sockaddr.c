@@ -35,6 +35,18 @@ void net_sockaddr_format(const struct sockaddr *addr, char *out, size_t cap)
     }
 }
 
+socklen_t net_sockaddr_len(const struct sockaddr *addr)
+{
+    switch (addr->sa_family) {
+    case AF_INET6:
+        return sizeof(struct sockaddr_in6);
+    case AF_UNIX:
+        return sizeof(struct sockaddr_un); /* a path ends with its NUL */
+    default:
+        return sizeof(struct sockaddr_in);
+    }
+}
+
 static int parse_unix(struct slice path, struct sockaddr_storage *ret, socklen_t *ret_len, struct err *err)
 {
     struct sockaddr_un *un = (struct sockaddr_un *)ret;

@@ -552,14 +552,20 @@ static int pin_peer(struct net_tls_client *client, const struct net_tls_client_c
     return pin_name(client->ctx, config->hostname, err);
 }
 
-static int set_up_client(struct net_tls_client *client, const struct net_tls_client_config *config, struct err *err)
+static int set_up_verification(struct net_tls_client *client, const struct net_tls_client_config *config, struct err *err)
 {
     SSL_CTX_set_verify(client->ctx, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_session_cache_mode(client->ctx, SSL_SESS_CACHE_OFF);
     if (pin_peer(client, config, err) != 0)
         return -1;
-    if (config->ca_pem.base != NULL ? add_trust(client->ctx, config->ca_pem, false, err) != 0
-                                    : SSL_CTX_set_default_verify_paths(client->ctx) != 1)
+    if (config->ca_pem.base != NULL)
+        return add_trust(client->ctx, config->ca_pem, false, err);
+    return SSL_CTX_set_default_verify_paths(client->ctx) == 1 ? 0 : err_set(err, ERR_IO, "the system's roots cannot be used");
+}
+
+static int set_up_client(struct net_tls_client *client, const struct net_tls_client_config *config, struct err *err)
+{
+    SSL_CTX_set_session_cache_mode(client->ctx, SSL_SESS_CACHE_OFF);
+    if (!config->insecure && set_up_verification(client, config, err) != 0)
         return -1;
     if (config->cert_pem.base == NULL)
         return 0;

@@ -3,7 +3,7 @@
  * Server defaults: TLS 1.2 and 1.3, ECDHE AEAD suites only in our order, but ChaCha20 first for a client that
  * puts it first (it has no AES instructions), no compression, no renegotiation, no early data, tickets confined per listener (keys and session id context
  * derive from the listener's name and a per-process secret), per trust bundle and per suites; ALPN as configured.
- * Client defaults: the peer is always verified, and its name is pinned on the SSL_CTX itself (X509_VERIFY_PARAM) or its
+ * Client defaults: the peer is verified, and its name is pinned on the SSL_CTX itself (X509_VERIFY_PARAM) or its
  * SPIFFE ID by exact URI SAN; never left to the socket layer (h2o.md 2.2 #1).
  *
  * Threads: building on any thread (slow: run as net_job); a built set is used by all workers.
@@ -70,6 +70,7 @@ struct net_tls_client_config {
     size_t num_alt_names;
     struct slice cert_pem, key_pem; /* own identity, or {NULL,0} */
     int min_version;
+    bool insecure;              /* nothing is verified: only where a person asked for it by that name */
 };
 
 struct net_tls_client;

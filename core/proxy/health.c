@@ -333,7 +333,7 @@ static void on_resolved(void *data, const struct net_resolve_answer *answer, con
         return;
     }
     const struct sockaddr *addr = (const struct sockaddr *)&answer->addrs[0];
-    connect_to(probe, addr, addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+    connect_to(probe, addr, net_sockaddr_len(addr));
 }
 
 static void on_due(struct timer *timer)

@@ -38,11 +38,6 @@ static bool is_same(const struct px_endpoint *endpoint, const struct net_resolve
     return true;
 }
 
-static socklen_t length_of(const struct sockaddr_storage *addr)
-{
-    return addr->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-}
-
 /* Connections to addresses that left the answer stay: they work until the upstream says otherwise. */
 static void take_answer(struct px_endpoint *endpoint, const struct net_resolve_answer *answer)
 {
@@ -51,7 +46,7 @@ static void take_answer(struct px_endpoint *endpoint, const struct net_resolve_a
     if (is_same(endpoint, answer, num))
         return;
     for (size_t i = 0; i < num; i++)
-        endpoint->addresses[i] = (struct px_address){answer->addrs[i], length_of(&answer->addrs[i])};
+        endpoint->addresses[i] = (struct px_address){answer->addrs[i], net_sockaddr_len((const struct sockaddr *)&answer->addrs[i])};
     endpoint->num_addresses = (unsigned)num;
 }
 

@@ -76,7 +76,7 @@ static void an_api_that_is_away_is_4_and_names_the_socket(void **state)
 {
     struct cli_fixture fixture;
     assert_int_equal(RUN(&fixture, "get", "gateways", "--socket", "/nonexistent/control.sock"), CLI_UNREACHABLE);
-    assert_true(has_word(cli_fixture_err(&fixture), "/nonexistent/control.sock cannot be reached: No such file or directory"));
+    assert_true(has_word(cli_fixture_err(&fixture), "cannot be reached: connect to unix:/nonexistent/control.sock: No such file or directory"));
     cli_fixture_close(&fixture);
 }
 

@@ -1,5 +1,5 @@
 /* document -> keys file, then snapshot file, then the sweep; and back, with every digest checked. */
-#include "core/net/stored_snapshot.h"
+#include "core/node/stored_snapshot.h"
 
 #include "core/base/crypto.h"
 #include "core/base/files.h"
@@ -99,7 +99,7 @@ static void sweep(const char *folder, const char *keys_in_use)
         closedir(dir);
 }
 
-int net_stored_snapshot_write(const char *folder, const struct cfg_document *doc, struct err *err)
+int node_stored_snapshot_write(const char *folder, const struct cfg_document *doc, struct err *err)
 {
     struct strbuf keys = STRBUF_INIT;
     char digest[HEX_LEN + 1], name[64];
@@ -188,7 +188,7 @@ static struct cfg_document *parse_file(const char *path, const struct strbuf *fi
     return cfg_document_parse(body, err);
 }
 
-struct cfg_document *net_stored_snapshot_read(const char *folder, struct err *err)
+struct cfg_document *node_stored_snapshot_read(const char *folder, struct err *err)
 {
     struct strbuf file = STRBUF_INIT;
     char keys_digest[HEX_LEN + 1];

@@ -2,16 +2,16 @@
  *
  * run(): a first try of one second; then the stored snapshot if there was no answer; then streams until told to stop. What
  * arrives is handled as it comes: parse or patch, apply, report, store. */
-#include "core/net/config_stream.h"
+#include "core/node/config_stream.h"
 
 #include "core/base/backoff.h"
 #include "core/base/clock.h"
 #include "core/base/crypto.h"
 #include "core/base/files.h"
 #include "core/base/log.h"
-#include "core/net/http_call.h"
-#include "core/net/sse.h"
-#include "core/net/stored_snapshot.h"
+#include "core/http/session.h"
+#include "core/node/sse.h"
+#include "core/node/stored_snapshot.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -40,8 +40,8 @@ struct identity {
     struct strbuf cert, key;
 };
 
-struct net_config_stream {
-    struct net_config_stream_config config; /* texts owned */
+struct node_config_stream {
+    struct node_config_stream_config config; /* texts owned */
     pthread_t thread;
     atomic_bool is_stopping, wants_report;
     int wake_fd;
@@ -56,8 +56,7 @@ struct net_config_stream {
     uint64_t stored_ms;           /* when the cache was written; 0: never */
     bool is_dirty;                /* the cache is behind doc */
 
-    struct net_http_session *session; /* the connection: NULL between streams */
-    struct identity identity;         /* that it was opened with */
+    struct ht_session *session;       /* the connection: NULL between streams */
     bool is_reporting;                /* a report is on its way: the next one waits for it */
     struct sse sse;
     uint64_t started_ms, last_bytes_ms, last_report_ms, reconnect_ms;
@@ -67,18 +66,18 @@ struct net_config_stream {
 
 /* ---------- the stored snapshot ---------- */
 
-static void store(struct net_config_stream *stream)
+static void store(struct node_config_stream *stream)
 {
     struct err err = ERR_INIT;
     if (stream->config.cache_dir == NULL || stream->doc == NULL)
         return;
-    if (net_stored_snapshot_write(stream->config.cache_dir, stream->doc, &err) != 0)
+    if (node_stored_snapshot_write(stream->config.cache_dir, stream->doc, &err) != 0)
         log_err(LOG_WARN, "the snapshot was not stored", &err);
     stream->stored_ms = clock_mono_ms();
     stream->is_dirty = false;
 }
 
-static void store_if_due(struct net_config_stream *stream)
+static void store_if_due(struct node_config_stream *stream)
 {
     if (stream->is_dirty && (stream->stored_ms == 0 || clock_mono_ms() - stream->stored_ms >= STORE_EVERY_MS))
         store(stream);
@@ -86,7 +85,7 @@ static void store_if_due(struct net_config_stream *stream)
 
 /* ---------- applying ---------- */
 
-static void set_findings(struct net_config_stream *stream, const struct json *findings)
+static void set_findings(struct node_config_stream *stream, const struct json *findings)
 {
     struct strbuf text = STRBUF_INIT;
     json_write(&text, findings);
@@ -95,7 +94,7 @@ static void set_findings(struct net_config_stream *stream, const struct json *fi
 }
 
 /* Takes the document: it becomes the one applied, or goes. */
-static int apply(struct net_config_stream *stream, struct cfg_document *doc)
+static int apply(struct node_config_stream *stream, struct cfg_document *doc)
 {
     struct err err = ERR_INIT;
     _cleanup_(arena_freep) struct arena *arena = arena_new(0);
@@ -121,13 +120,13 @@ static int apply(struct net_config_stream *stream, struct cfg_document *doc)
 }
 
 /* Once: a file that could not be used does not get better. */
-static void apply_cache(struct net_config_stream *stream)
+static void apply_cache(struct node_config_stream *stream)
 {
     struct err err = ERR_INIT;
     if (stream->config.cache_dir == NULL || stream->is_cache_tried)
         return;
     stream->is_cache_tried = true;
-    struct cfg_document *doc = net_stored_snapshot_read(stream->config.cache_dir, &err);
+    struct cfg_document *doc = node_stored_snapshot_read(stream->config.cache_dir, &err);
     if (doc == NULL) {
         if (err.code != ERR_NOT_FOUND)
             log_err(LOG_ERROR, "the stored snapshot was not used", &err);
@@ -149,9 +148,9 @@ static void identity_clear(struct identity *identity)
     strbuf_clear(&identity->key);
 }
 
-static int read_identity(const struct net_config_stream *stream, struct identity *identity, struct err *err)
+static int read_identity(const struct node_config_stream *stream, struct identity *identity, struct err *err)
 {
-    const struct net_config_stream_config *config = &stream->config;
+    const struct node_config_stream_config *config = &stream->config;
     if (config->unix_path != NULL)
         return 0;
     if (file_read(config->cert_file, MAX_PEM, &identity->cert, err) != 0)
@@ -159,26 +158,29 @@ static int read_identity(const struct net_config_stream *stream, struct identity
     return file_read(config->key_file, MAX_PEM, &identity->key, err);
 }
 
-/* The same for the stream and the reports beside it: only then are they one connection. */
-static void set_server(const struct net_config_stream *stream, struct net_http_request *request)
+static struct ht_session *open_session(struct node_config_stream *stream, unsigned connect_ms, struct err *err)
 {
-    const struct net_config_stream_config *config = &stream->config;
-    request->unix_path = config->unix_path;
-    if (config->unix_path != NULL)
-        return;
-    request->ca_file = config->ca_file;
-    request->cert_pem = strbuf_slice(&stream->identity.cert);
-    request->key_pem = strbuf_slice(&stream->identity.key);
+    const struct node_config_stream_config *config = &stream->config;
+    struct ht_session_config server = {.url = config->url, .unix_path = config->unix_path, .ca_file = config->ca_file, .connect_timeout_ms = connect_ms};
+    struct identity identity = {STRBUF_INIT, STRBUF_INIT};
+    struct ht_session *session = NULL;
+    if (read_identity(stream, &identity, err) == 0) {
+        server.cert_pem = strbuf_slice(&identity.cert);
+        server.key_pem = strbuf_slice(&identity.key);
+        session = ht_session_new(&server, err);
+    }
+    identity_clear(&identity);
+    return session;
 }
 
-static char *url_of(const struct net_config_stream *stream, const char *what)
+static char *target_of(const struct node_config_stream *stream, const char *what)
 {
-    struct strbuf url = STRBUF_INIT;
-    strbuf_addf(&url, "%s/selvedge/v1/nodes/%s/%s", stream->config.url, stream->config.node, what);
-    return strbuf_take(&url);
+    struct strbuf target = STRBUF_INIT;
+    strbuf_addf(&target, "/selvedge/v1/nodes/%s/%s", stream->config.node, what);
+    return strbuf_take(&target);
 }
 
-static void write_report(struct net_config_stream *stream, struct strbuf *out)
+static void write_report(struct node_config_stream *stream, struct strbuf *out)
 {
     uint64_t sum = stream->doc != NULL ? cfg_document_sum(stream->doc) : 0;
     strbuf_addf(out,
@@ -188,11 +190,11 @@ static void write_report(struct net_config_stream *stream, struct strbuf *out)
                 stream->config.version, stream->is_stale ? "true" : "false", stream->findings != NULL ? stream->findings : "[]");
 }
 
-static void report(struct net_config_stream *stream);
+static void report(struct node_config_stream *stream);
 
-static void on_report_done(void *data, const struct net_http_response *response, const struct err *err)
+static void on_report_done(void *data, const struct ht_response *response, const struct err *err)
 {
-    struct net_config_stream *stream = data;
+    struct node_config_stream *stream = data;
     stream->is_reporting = false;
     /* What became of it does not matter: the next report, 10 s from now, says the same. */
     if (response != NULL && atomic_load(&stream->wants_report))
@@ -200,28 +202,25 @@ static void on_report_done(void *data, const struct net_http_response *response,
 }
 
 /* Beside the stream, on its connection: a thousand nodes that report a change at once are no thousand handshakes. */
-static void report(struct net_config_stream *stream)
+static void report(struct node_config_stream *stream)
 {
     static const char *const headers[] = {"content-type: application/json", NULL};
     atomic_store(&stream->wants_report, stream->is_reporting);
     if (stream->is_reporting)
         return;
     struct strbuf body = STRBUF_INIT;
-    struct net_http_request request = {.method = "POST", .headers = headers, .connect_timeout_ms = CONNECT_TIMEOUT_MS, .timeout_ms = POST_TIMEOUT_MS};
-    _cleanup_(freep) char *url = url_of(stream, "status");
+    _cleanup_(freep) char *target = target_of(stream, "status");
     stream->is_reporting = true;
     stream->last_report_ms = clock_mono_ms();
     write_report(stream, &body);
-    request.url = url;
-    request.body = strbuf_slice(&body);
-    set_server(stream, &request);
-    net_http_session_send(stream->session, &request, on_report_done, stream);
+    struct ht_request request = {.method = "POST", .target = target, .headers = headers, .body = strbuf_slice(&body), .timeout_ms = POST_TIMEOUT_MS};
+    ht_session_send(stream->session, &request, on_report_done, stream);
     strbuf_clear(&body);
 }
 
 /* ---------- events ---------- */
 
-static int on_snapshot(struct net_config_stream *stream, struct slice data)
+static int on_snapshot(struct node_config_stream *stream, struct slice data)
 {
     struct err err = ERR_INIT;
     struct cfg_document *doc = cfg_document_parse(data, &err);
@@ -234,7 +233,7 @@ static int on_snapshot(struct net_config_stream *stream, struct slice data)
     return 0;
 }
 
-static int on_delta(struct net_config_stream *stream, struct slice data)
+static int on_delta(struct node_config_stream *stream, struct slice data)
 {
     struct err err = ERR_INIT;
     _cleanup_(arena_freep) struct arena *arena = arena_new(0);
@@ -249,7 +248,7 @@ static int on_delta(struct net_config_stream *stream, struct slice data)
     return 0;
 }
 
-static int on_bookmark(struct net_config_stream *stream, struct slice id, struct slice data)
+static int on_bookmark(struct node_config_stream *stream, struct slice id, struct slice data)
 {
     char text[64], sum[24];
     uint64_t epoch, rev;
@@ -267,7 +266,7 @@ static int on_bookmark(struct net_config_stream *stream, struct slice id, struct
     return 0;
 }
 
-static void on_goaway(struct net_config_stream *stream, struct slice data)
+static void on_goaway(struct node_config_stream *stream, struct slice data)
 {
     _cleanup_(arena_freep) struct arena *arena = arena_new(0);
     int64_t ms = json_int_or(json_get(json_parse(arena, data, NULL), "reconnectMs"), 1000);
@@ -276,7 +275,7 @@ static void on_goaway(struct net_config_stream *stream, struct slice data)
 
 static int on_event(void *ctx, struct slice event, struct slice id, struct slice data)
 {
-    struct net_config_stream *stream = ctx;
+    struct node_config_stream *stream = ctx;
     int status = 0;
     if (slice_is(event, "goaway")) {
         on_goaway(stream, data);
@@ -302,7 +301,7 @@ static int on_event(void *ctx, struct slice event, struct slice id, struct slice
 
 static void on_bytes(void *data, struct slice bytes)
 {
-    struct net_config_stream *stream = data;
+    struct node_config_stream *stream = data;
     stream->last_bytes_ms = clock_mono_ms();
     if (stream->must_end)
         return;
@@ -317,7 +316,7 @@ static void on_bytes(void *data, struct slice bytes)
 /* Asked about once a second while the stream is quiet. */
 static bool go_on(void *data)
 {
-    struct net_config_stream *stream = data;
+    struct node_config_stream *stream = data;
     uint64_t now = clock_mono_ms();
     if (stream->must_end || atomic_load(&stream->is_stopping) || now - stream->last_bytes_ms > DEAD_MS)
         return false;
@@ -330,57 +329,49 @@ static bool go_on(void *data)
     return true;
 }
 
-static char *stream_url(const struct net_config_stream *stream)
+static char *stream_target(const struct node_config_stream *stream)
 {
-    struct strbuf url = STRBUF_INIT;
-    _cleanup_(freep) char *base = url_of(stream, "stream");
-    strbuf_addf(&url, "%s?role=%s", base, stream->config.role);
+    struct strbuf target = STRBUF_INIT;
+    _cleanup_(freep) char *path = target_of(stream, "stream");
+    strbuf_addf(&target, "%s?role=%s", path, stream->config.role);
     if (stream->doc != NULL && !stream->wants_snapshot)
-        strbuf_addf(&url, "&since=%016" PRIx64 ":%" PRIu64 "&sum=%016" PRIx64, stream->doc->epoch, stream->bookmark_rev, cfg_document_sum(stream->doc));
-    return strbuf_take(&url);
+        strbuf_addf(&target, "&since=%016" PRIx64 ":%" PRIu64 "&sum=%016" PRIx64, stream->doc->epoch, stream->bookmark_rev, cfg_document_sum(stream->doc));
+    return strbuf_take(&target);
 }
 
-static void on_stream_end(void *data, const struct net_http_response *response, const struct err *err)
+static void on_stream_end(void *data, const struct ht_response *response, const struct err *err)
 {
-    struct net_config_stream *stream = data;
-    if (response == NULL)
-        snprintf(stream->why, sizeof(stream->why), "%s", err->text);
-    else if (response->status != 200)
+    struct node_config_stream *stream = data;
+    if (response->status != 200)
         snprintf(stream->why, sizeof(stream->why), "HTTP status %u: %.*s", response->status, (int)MIN(response->body.len, (size_t)200), response->body.base);
     else
         snprintf(stream->why, sizeof(stream->why), "the stream ended");
 }
 
 /* One stream from opening to end. `connect_ms`: how long to wait for a connection. */
-static void hold_stream(struct net_config_stream *stream, unsigned connect_ms)
+static void hold_stream(struct node_config_stream *stream, unsigned connect_ms)
 {
     static const char *const headers[] = {"accept: text/event-stream", NULL};
     struct err err = ERR_INIT;
-    struct net_http_request request = {.headers = headers, .connect_timeout_ms = connect_ms};
-    _cleanup_(freep) char *url = stream_url(stream);
+    _cleanup_(freep) char *target = stream_target(stream);
+    struct ht_request request = {.target = target, .headers = headers};
     sse_init(&stream->sse, MAX_EVENT, on_event, stream);
     stream->started_ms = stream->last_bytes_ms = clock_mono_ms();
     stream->reconnect_ms = 0;
     stream->is_connected = stream->must_end = false;
     stream->why[0] = '\0';
-    stream->session = net_http_session_new();
-    int status = read_identity(stream, &stream->identity, &err);
-    request.url = url;
-    set_server(stream, &request);
-    if (status == 0)
-        status = net_http_session_wait(stream->session, &request, on_bytes, go_on, on_stream_end, stream, &err);
-    if (status != 0 && stream->why[0] == '\0')
+    stream->session = open_session(stream, connect_ms, &err);
+    if (stream->session == NULL || ht_session_wait(stream->session, &request, on_bytes, go_on, on_stream_end, stream, &err) != 0)
         snprintf(stream->why, sizeof(stream->why), "%s", err.text);
-    stream->session = net_http_session_free(stream->session);
+    stream->session = ht_session_free(stream->session);
     if (stream->config.on_connected != NULL && !atomic_load(&stream->is_stopping))
         stream->config.on_connected(stream->config.data, false, stream->why);
-    identity_clear(&stream->identity);
     sse_clear(&stream->sse);
 }
 
 /* ---------- the thread ---------- */
 
-static void nap(struct net_config_stream *stream, uint64_t ms)
+static void nap(struct node_config_stream *stream, uint64_t ms)
 {
     struct pollfd wake = {.fd = stream->wake_fd, .events = POLLIN};
     (void)poll(&wake, 1, (int)ms); /* woken early only to stop */
@@ -388,7 +379,7 @@ static void nap(struct net_config_stream *stream, uint64_t ms)
 
 static void *run(void *data)
 {
-    struct net_config_stream *stream = data;
+    struct node_config_stream *stream = data;
     struct backoff backoff = backoff_make(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
     unsigned connect_ms = FIRST_TRY_MS;
     while (!atomic_load(&stream->is_stopping)) {
@@ -413,9 +404,9 @@ static const char *dup_or_null(const char *text)
     return text != NULL ? xstrdup(text) : NULL;
 }
 
-struct net_config_stream *net_config_stream_start(const struct net_config_stream_config *config, struct err *err)
+struct node_config_stream *node_config_stream_start(const struct node_config_stream_config *config, struct err *err)
 {
-    struct net_config_stream *stream = xcalloc(1, sizeof(*stream));
+    struct node_config_stream *stream = xcalloc(1, sizeof(*stream));
     stream->config = *config;
     stream->config.url = dup_or_null(config->url);
     stream->config.unix_path = dup_or_null(config->unix_path);
@@ -436,7 +427,7 @@ struct net_config_stream *net_config_stream_start(const struct net_config_stream
     return stream;
 }
 
-struct net_config_stream *net_config_stream_stop(struct net_config_stream *stream)
+struct node_config_stream *node_config_stream_stop(struct node_config_stream *stream)
 {
     uint64_t one = 1;
     if (stream == NULL)
@@ -461,7 +452,7 @@ struct net_config_stream *net_config_stream_stop(struct net_config_stream *strea
     return NULL;
 }
 
-void net_config_stream_report(struct net_config_stream *stream)
+void node_config_stream_report(struct node_config_stream *stream)
 {
     atomic_store(&stream->wants_report, true);
 }

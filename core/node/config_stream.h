@@ -7,14 +7,14 @@
  *
  * Threads: start and stop from one thread; `apply` and `on_connected` run on the stream's thread, where blocking is fine.
  * Ownership: texts of the config are copied. Files: those of stored_snapshot.h in `cache_dir`. */
-#ifndef SELVEDGE_NET_CONFIG_STREAM_H
-#define SELVEDGE_NET_CONFIG_STREAM_H
+#ifndef SELVEDGE_NODE_CONFIG_STREAM_H
+#define SELVEDGE_NODE_CONFIG_STREAM_H
 
 #include "core/model/snapshot.h"
 
-struct net_config_stream;
+struct node_config_stream;
 
-struct net_config_stream_config {
+struct node_config_stream_config {
     const char *url;         /* "https://control:7443", or "http://local" together with `unix_path` */
     const char *unix_path;   /* NULL: TCP */
     const char *node, *role; /* "edge-2", "gateway" */
@@ -29,10 +29,10 @@ struct net_config_stream_config {
     void *data;
 };
 
-struct net_config_stream *net_config_stream_start(const struct net_config_stream_config *config, struct err *err);
+struct node_config_stream *node_config_stream_start(const struct node_config_stream_config *config, struct err *err);
 /* Ends the thread; a running `apply` is waited for. NULL is fine; returns NULL. */
-struct net_config_stream *net_config_stream_stop(struct net_config_stream *stream);
+struct node_config_stream *node_config_stream_stop(struct node_config_stream *stream);
 /* The findings of the running configuration have changed (a listener came up late): report again. Any thread. */
-void net_config_stream_report(struct net_config_stream *stream);
+void node_config_stream_report(struct node_config_stream *stream);
 
 #endif

@@ -7,15 +7,15 @@
  * steps leaves the old pair or the new one.
  *
  * Threads: any; blocking; one writer for a folder. */
-#ifndef SELVEDGE_NET_STORED_SNAPSHOT_H
-#define SELVEDGE_NET_STORED_SNAPSHOT_H
+#ifndef SELVEDGE_NODE_STORED_SNAPSHOT_H
+#define SELVEDGE_NODE_STORED_SNAPSHOT_H
 
 #include "core/model/snapshot.h"
 
 /* On error what was stored before is still what is read. */
-int net_stored_snapshot_write(const char *folder, const struct cfg_document *doc, struct err *err);
+int node_stored_snapshot_write(const char *folder, const struct cfg_document *doc, struct err *err);
 /* NULL: ERR_NOT_FOUND when there is none; else `err` says what is wrong with it: nothing that does not say the truth about
  * itself is used. */
-struct cfg_document *net_stored_snapshot_read(const char *folder, struct err *err);
+struct cfg_document *node_stored_snapshot_read(const char *folder, struct err *err);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "core/net/sse.h"
+#include "core/node/sse.h"
 
 struct got {
     struct strbuf text;

@@ -1,8 +1,8 @@
 /* Reading server-sent events (WHATWG HTML, "Server-sent events") from bytes as they come.
  *
  * Threads: one. Limits: an event of at most `max_event` bytes; a longer one is an error (sse_feed returns -1). */
-#ifndef SELVEDGE_NET_SSE_H
-#define SELVEDGE_NET_SSE_H
+#ifndef SELVEDGE_NODE_SSE_H
+#define SELVEDGE_NODE_SSE_H
 
 #include "core/base/strbuf.h"
 

@@ -1,5 +1,5 @@
 /* Lines end in CR, LF or CRLF; a blank line dispatches; a line that begins with a colon is a comment. */
-#include "core/net/sse.h"
+#include "core/node/sse.h"
 
 void sse_init(struct sse *sse, size_t max_event, int (*on_event)(void *ctx, struct slice event, struct slice id, struct slice data), void *ctx)
 {

@@ -1,6 +1,6 @@
 /* The stored snapshot: what is damaged is not used, and whatever step a crash or a failure comes at, the pair that is read
  * is one that was written. The system calls of writing go through the functions below, which count and interrupt them. */
-#include "core/net/stored_snapshot.h"
+#include "core/node/stored_snapshot.h"
 
 #include "core/base/files.h"
 #include "tests/unit/lib/tempdir.h"
@@ -136,7 +136,7 @@ static struct cfg_document *make_document(unsigned n)
 static int store(unsigned n)
 {
     struct cfg_document *doc = make_document(n);
-    int status = net_stored_snapshot_write(folder, doc, &err);
+    int status = node_stored_snapshot_write(folder, doc, &err);
     cfg_document_free(doc);
     return status;
 }
@@ -146,7 +146,7 @@ static unsigned stored(void)
 {
     char want[128];
     err = ERR_INIT;
-    struct cfg_document *doc = net_stored_snapshot_read(folder, &err);
+    struct cfg_document *doc = node_stored_snapshot_read(folder, &err);
     if (doc == NULL) {
         assert_int_not_equal(err.code, ERR_NONE);
         return 0;
