@@ -472,6 +472,10 @@ def test_reviews_list_rules_and_name_the_caller(control):
     assert tls_call(control, "POST", REVIEWS + "/selfsubjectaccessreviews", None, {"spec": {}})[0] == 401
     control.call("POST", REVIEWS + "/selfsubjectaccessreviews", {"spec": {}}, status=422)
     control.call("POST", REVIEWS + "/selfsubjectaccessreviews", {"kind": "Service"}, status=400)
+
+    def refusals():
+        return [entry for entry in control.get("/selvedge/v1/audit")["items"] if entry["status"] == 401]
+    wait_until("the refusal in the audit log", refusals)
     before = len(control.get("/selvedge/v1/audit")["items"])
     control.call("POST", REVIEWS + "/selfsubjectrulesreviews", {"spec": {}}, status=201)
     assert len(control.get("/selvedge/v1/audit")["items"]) == before, "a question is no write"
