@@ -69,6 +69,13 @@ void ht_client_conn_finish(struct ht_client_conn *conn)
     net_post(conn->io.worker, &client->finish_post);
 }
 
+void ht_client_conn_abandon(struct ht_client_conn *conn)
+{
+    conn->is_gone = true;
+    net_io_close(&conn->io);
+    ht_client_conn_finish(conn);
+}
+
 void ht_client_conn_gone(struct ht_client_conn *conn, enum ht_fail fail, const char *detail)
 {
     if (conn->is_gone)

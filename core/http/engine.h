@@ -54,6 +54,8 @@ struct slice ht_date(const struct net_worker *worker);
 void ht_client_conn_gone(struct ht_client_conn *conn, enum ht_fail fail, const char *detail);
 /* As ht_server_conn_finish(): io closed, no call left. */
 void ht_client_conn_finish(struct ht_client_conn *conn);
+/* For an owner whose loop ends: closes and finishes now, whatever still waited for the peer. No call runs any more. */
+void ht_client_conn_abandon(struct ht_client_conn *conn);
 /* The engine lets go: call->conn = NULL, counts; when it was the last of a gone connection true: close and finish. */
 bool ht_call_let_go(struct ht_call *call);
 

@@ -2,6 +2,7 @@
 #include "core/http/session_private.h"
 
 #include "core/base/files.h"
+#include "core/http/engine.h"
 
 enum { CONNECT_TIMEOUT_MS = 5 * 1000, TURN_MS = 1000, MAX_TRUST = 4 * 1024 * 1024 };
 
@@ -132,17 +133,23 @@ struct ht_session *ht_session_new(const struct ht_session_config *config, struct
     return session;
 }
 
+/* The peer is told that this is the end; nobody waits for it to agree. */
+static void close_conns(struct ht_session *session)
+{
+    LIST_FOR(conn, &session->conns, struct ht_client_conn, link)
+    ht_client_close(conn);
+    net_worker_turn(session->worker, 0);
+    LIST_FOR(conn, &session->conns, struct ht_client_conn, link)
+    ht_client_conn_abandon(conn);
+}
+
 struct ht_session *ht_session_free(struct ht_session *session)
 {
     if (session == NULL)
         return NULL;
     end_calls(session);
     session->lookup = net_resolve_cancel(session->lookup);
-    LIST_FOR_SAFE(conn, &session->conns, struct ht_client_conn, link)
-    {
-        list_remove(&conn->link);
-        ht_client_close(conn);
-    }
+    close_conns(session);
     net_worker_free(session->worker);
     net_tls_client_unref(session->tls);
     free(session->scheme);

@@ -166,9 +166,9 @@ static void on_available(struct ht_client_conn *conn)
 {
 }
 
+/* It stays in the list until it is freed: see close_conns(). */
 static void on_gone(struct ht_client_conn *conn, enum ht_fail fail, const char *detail)
 {
-    list_remove(&conn->link);
 }
 
 static const struct ht_client_ops conn_ops = {on_ready, on_available, on_gone};

@@ -19,7 +19,7 @@ struct ht_session {
     struct net_resolve *lookup; /* runs */
     struct sockaddr_storage addrs[NET_RESOLVE_MAX_ADDRS];
     size_t num_addrs; /* 0: not known yet */
-    struct list conns; /* of struct ht_client_conn */
+    struct list conns; /* of struct ht_client_conn, also of those that are closing */
     struct list calls; /* of struct session_call: all that are not over */
 };
 

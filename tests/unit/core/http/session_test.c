@@ -1,5 +1,5 @@
 /* Against a small server of our own on another worker's thread, which answers as the path says. */
-#include "core/http/session.h"
+#include "core/http/session_private.h"
 
 #include "core/base/clock.h"
 #include "core/base/strbuf.h"
@@ -28,7 +28,7 @@ struct visitor {
 
 static struct net_worker *server_worker;
 static struct list visitors = LIST_INIT(visitors);
-static struct net_tls_server *tls;
+static struct net_tls_server *tls, *h2_tls;
 static struct test_cert ca, cert, client_cert;
 
 static void free_visitor(struct net_post *post)
@@ -140,6 +140,35 @@ static bool on_accept(struct net_listener *listener, int fd)
     return true;
 }
 
+/* Over HTTP/2, by an engine of ours, on the session's own loop: an answer that names the version, a stream that never ends. */
+
+static struct list h2_conns = LIST_INIT(h2_conns);
+
+static void on_h2_request(struct ht_exchange *x)
+{
+    bool is_endless = slice_is(x->target, "/endless");
+    char text[16];
+    snprintf(text, sizeof(text), "version %x", x->version);
+    ht_exchange_head(x, 200, NULL, is_endless ? -1 : (int64_t)strlen(text));
+    (void)ht_exchange_body(x, &(struct iovec){text, strlen(text)}, 1);
+    if (!is_endless)
+        ht_exchange_end(x, NULL);
+}
+
+static void on_h2_close(struct ht_exchange *x, enum ht_close why)
+{
+}
+
+static const struct ht_handler h2_handler = {.on_request = on_h2_request, .on_close = on_h2_close};
+
+static bool on_h2_accept(struct net_listener *listener, int fd)
+{
+    atomic_fetch_add(&num_accepted, 1);
+    struct ht_server_conn *conn = ht_server_accept(listener->worker, fd, listener->data, &h2_handler, &ht_limits_default, NULL, NULL, (struct slice){NULL, 0});
+    list_push(&h2_conns, &conn->link);
+    return true;
+}
+
 /* ---- calls ---- */
 
 static char plain_url[80], tls_url[80], unix_path[64];
@@ -209,6 +238,8 @@ static int setup(void **state)
                                                              .client_cert_optional = true},
                              NULL);
     assert_non_null(tls);
+    h2_tls = net_tls_server_new(&(struct net_tls_server_config){.name = "h2", .hosts = &host, .num_hosts = 1}, NULL);
+    assert_non_null(h2_tls);
     server_worker = net_worker_new(1, 0, 0);
     fd = net_listen_text("127.0.0.1:0", NULL, NULL);
     net_listen_name(fd, name, sizeof(name));
@@ -228,13 +259,14 @@ static int teardown(void **state)
 {
     net_worker_stop(server_worker);
     net_worker_join(server_worker);
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < ARRAY_LEN(listeners); i++)
         net_listener_close(listeners[i]);
     LIST_FOR(visitor, &visitors, struct visitor, link)
     leave(&visitor->io);
     net_worker_free(server_worker);
     unlink(unix_path + 5);
     net_tls_server_unref(tls);
+    net_tls_server_unref(h2_tls);
     test_cert_clear(&ca);
     test_cert_clear(&cert);
     test_cert_clear(&client_cert);
@@ -484,6 +516,50 @@ static void calls_beside_a_stream_keep_their_connection_and_end_with_it(void **s
     ht_session_free(session);
 }
 
+static unsigned num_beside;
+
+static void on_beside(void *data, const struct ht_response *response, const struct err *err)
+{
+    assert_non_null(response);
+    assert_string_equal(response->body.base, "version 200");
+    num_beside++;
+}
+
+static void on_h2_piece(void *data, struct slice bytes)
+{
+    ht_session_send(session, &(struct ht_request){.target = "/hello"}, on_beside, NULL);
+}
+
+static bool until_one_was_answered(void *data)
+{
+    return num_beside == 0;
+}
+
+static void over_http2_all_share_a_connection(void **state)
+{
+    char name[64], url[80];
+    int fd = net_listen_text("127.0.0.1:0", NULL, NULL);
+    net_listen_name(fd, name, sizeof(name));
+    snprintf(url, sizeof(url), "https://%s", name);
+    struct ht_session_config server = {.url = url, .ca_pem = slice_of(ca_pem)};
+    struct ht_request endless = {.target = "/endless"}, hello = {.target = "/hello"};
+    struct err err = ERR_INIT;
+    unsigned before = atomic_load(&num_accepted);
+
+    session = ht_session_new(&server, &err);
+    assert_non_null(session);
+    struct net_listener *listener = net_listener_new(session->worker, fd, on_h2_accept, net_tls_server_ctx(h2_tls));
+    assert_int_equal(ht_session_wait(session, &endless, on_h2_piece, until_one_was_answered, on_done, NULL, &err), -1);
+    assert_int_equal(num_beside, 1);
+    assert_int_equal(ht_session_wait(session, &hello, NULL, NULL, on_done, NULL, &err), 0);
+    assert_string_equal(body.base, "version 200");
+    assert_int_equal(atomic_load(&num_accepted) - before, 1);
+    net_listener_close(listener);
+    LIST_FOR_SAFE(conn, &h2_conns, struct ht_server_conn, link)
+    ht_server_close(conn);
+    ht_session_free(session);
+}
+
 /* The server closes what it was not asked on; the next call does not suffer from it. */
 static void a_kept_connection_that_is_gone_is_replaced(void **state)
 {
@@ -528,6 +604,7 @@ int main(void)
         cmocka_unit_test(a_client_certificate_is_shown),
         cmocka_unit_test(a_call_goes_on_as_long_as_it_is_wanted),
         cmocka_unit_test(calls_beside_a_stream_keep_their_connection_and_end_with_it),
+        cmocka_unit_test(over_http2_all_share_a_connection),
         cmocka_unit_test(a_kept_connection_that_is_gone_is_replaced),
         cmocka_unit_test(what_was_sent_before_a_wait_that_never_came_is_told),
     };
