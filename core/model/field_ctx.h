@@ -24,9 +24,9 @@ struct slice field_path_text(struct arena *arena, const struct field_path *path,
 void field_refuse_value(struct field_ctx *ctx, enum field_reason reason, const struct field *field,
                         const struct json *value, const char *fmt, ...) _printf_(5, 6);
 
-/* Reads one scalar of `type` to `out`; refuses what does not fit. */
+/* Reads one scalar of `type` to `out`; refuses what does not fit. With apply_defaults `value` is left in its plain form. */
 void field_decode_scalar(struct field_ctx *ctx, const struct field *field, enum field_type type, int64_t min, int64_t max,
-                         const struct json *value, void *out);
+                         struct json *value, void *out);
 /* Bytes a scalar takes in a struct. */
 size_t field_scalar_size(enum field_type type);
 /* A default's text as a scalar node. */

@@ -145,8 +145,17 @@ static bool is_in_names(const struct field *field, int64_t number)
     return field->names == NULL || find_name(field->names, slice_of(text)) >= 0;
 }
 
+/* What stays in the document is written as an integer: readers with typed numbers refuse 80.0 and 8e1. */
+static void write_plainly(struct field_ctx *ctx, struct json *value, int64_t number)
+{
+    char text[24];
+    int len = snprintf(text, sizeof(text), "%lld", (long long)number);
+    if (ctx->options->apply_defaults && !slice_is(value->text, text))
+        value->text = slice_make(arena_strndup(ctx->arena, text, (size_t)len), (size_t)len);
+}
+
 static bool read_int(struct field_ctx *ctx, const struct field *field, enum field_type type, int64_t min,
-                     int64_t max, const struct json *value, int64_t *ret)
+                     int64_t max, struct json *value, int64_t *ret)
 {
     int64_t low = ranges[type].min, high = ranges[type].max;
     if (min != 0 || max != 0) {
@@ -162,13 +171,15 @@ static bool read_int(struct field_ctx *ctx, const struct field *field, enum fiel
                            (long long)high);
     else if (!is_in_names(field, *ret))
         refuse_name(ctx, field, value);
-    else
+    else {
+        write_plainly(ctx, value, *ret);
         return true;
+    }
     return false;
 }
 
 static void decode_number(struct field_ctx *ctx, const struct field *field, enum field_type type, int64_t min,
-                          int64_t max, const struct json *value, void *out)
+                          int64_t max, struct json *value, void *out)
 {
     int64_t number;
     if (!read_int(ctx, field, type, min, max, value, &number))
@@ -186,7 +197,7 @@ static void decode_number(struct field_ctx *ctx, const struct field *field, enum
 }
 
 static void decode_int_or_string(struct field_ctx *ctx, const struct field *field, int64_t min, int64_t max,
-                                 const struct json *value, struct field_int_or_string *out)
+                                 struct json *value, struct field_int_or_string *out)
 {
     int64_t number;
     if (value->type == JSON_STRING) {
@@ -211,7 +222,7 @@ static bool check_type(struct field_ctx *ctx, const struct field *field, enum fi
 }
 
 void field_decode_scalar(struct field_ctx *ctx, const struct field *field, enum field_type type, int64_t min,
-                         int64_t max, const struct json *value, void *out)
+                         int64_t max, struct json *value, void *out)
 {
     if (!check_type(ctx, field, type, value))
         return;
