@@ -427,8 +427,10 @@ static void submit(struct ctl_access *access, struct operation *op)
 static int read_spec(struct ctl_call *call, struct token_spec *spec, struct err *err)
 {
     enum ctl_role role;
+    static const struct ctl_member members[] = {
+        {"name", JSON_STRING}, {"role", JSON_STRING}, {"ttlSeconds", JSON_NUMBER}, {"namespaces", JSON_ARRAY}, {NULL, JSON_NULL}};
     struct json *body = json_parse(call->arena, call->body, err);
-    if (body == NULL)
+    if (body == NULL || ctl_call_check_body(body, members, err) != 0)
         return -1;
     spec->name = json_str(json_get(body, "name"), "");
     spec->role = json_str(json_get(body, "role"), "viewer");
@@ -441,8 +443,10 @@ static int read_spec(struct ctl_call *call, struct token_spec *spec, struct err 
         return err_set(err, ERR_INVALID, "role: \"%s\" is none of viewer, editor, admin", spec->role);
     if (ttl_s < 0 || ttl_s > MAX_TTL_S)
         return err_set(err, ERR_INVALID, "ttlSeconds: must be from 0 (never expires) to %d", MAX_TTL_S);
-    if (spec->namespaces != NULL && spec->namespaces->type != JSON_ARRAY)
-        return err_set(err, ERR_INVALID, "namespaces: must be a list");
+    if (spec->namespaces != NULL && spec->namespaces->type == JSON_NULL)
+        spec->namespaces = NULL;
+    if (spec->namespaces != NULL && spec->namespaces->num == 0)
+        return err_set(err, ERR_INVALID, "namespaces: must name at least one; leave it out for a token that is good everywhere");
     JSON_FOR(ns, spec->namespaces)
     if (!format_dns_label.matches(json_slice(ns)))
         return err_set(err, ERR_INVALID, "namespaces: %s", format_dns_label.message);

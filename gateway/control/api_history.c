@@ -437,11 +437,14 @@ static int plan_rollback(struct api_bulk *bulk, struct err *err)
 
 void api_rollback(struct ctl_call *call)
 {
+    static const struct ctl_member members[] = {{"revision", JSON_NUMBER}, {"kind", JSON_STRING},    {"namespace", JSON_STRING},
+                                                {"name", JSON_STRING},     {"message", JSON_STRING}, {NULL, JSON_NULL}};
     struct rollback *self = arena_zalloc(call->arena, sizeof(*self));
     struct err err = ERR_INIT;
     struct json *body;
     int64_t rev;
-    if (api_body(call, &body, &err) == 0 && read_filter(call, body, &self->filter, &self->has_filter, &err) == 0) {
+    if (api_body(call, &body, &err) == 0 && ctl_call_check_body(body, members, &err) == 0 &&
+        read_filter(call, body, &self->filter, &self->has_filter, &err) == 0) {
         if (!json_int(json_get(body, "revision"), &rev) || rev < 1 || (uint64_t)rev > ctl_store_head(call->control->store))
             err_set(&err, ERR_INVALID, "revision: must be one of 1 to %llu", (unsigned long long)ctl_store_head(call->control->store));
     }

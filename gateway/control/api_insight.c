@@ -191,12 +191,14 @@ static int read_url(struct explain *self, struct slice text, struct err *err)
 /* GET ?method=&url=&header=name:value (one), POST {"method","url","headers":{},"port","seed","client"}. */
 static int read_explain(struct explain *self, struct err *err)
 {
+    static const struct ctl_member members[] = {{"method", JSON_STRING}, {"url", JSON_STRING},    {"headers", JSON_OBJECT}, {"port", JSON_NUMBER},
+                                                {"seed", JSON_NUMBER},   {"client", JSON_STRING}, {NULL, JSON_NULL}};
     struct ctl_call *call = self->call;
     struct json *body = json_new_object(call->arena);
     struct slice url = ctl_call_param(call, "url"), method = ctl_call_param(call, "method"), header = ctl_call_param(call, "header");
     int64_t port = 0;
     if (slice_is(call->method, "POST")) {
-        if (api_body(call, &body, err) != 0)
+        if (api_body(call, &body, err) != 0 || ctl_call_check_body(body, members, err) != 0)
             return -1;
         url = json_slice(json_get(body, "url"));
         method = json_slice(json_get(body, "method"));
@@ -220,8 +222,11 @@ static int read_explain(struct explain *self, struct err *err)
         return err_set(err, ERR_INVALID, "url: Required value");
     if (read_url(self, url, err) != 0)
         return -1;
-    if (json_int(json_get(body, "port"), &port) && port > 0 && port < 65536)
-        self->port = (uint16_t)port; /* the listener's, when clients reach it by another */
+    if (!json_int(json_get(body, "port"), &port))
+        return 0;
+    if (port < 1 || port > 65535)
+        return err_set(err, ERR_INVALID, "port: must be between 1 and 65535");
+    self->port = (uint16_t)port; /* the listener's, when clients reach it by another */
     return 0;
 }
 
@@ -380,10 +385,11 @@ static void on_backed_up(struct api_job *job)
 /* Into backups/ beside the database; elsewhere only for who is on this host and may open the socket. */
 static int read_backup_path(struct backup *self, struct err *err)
 {
+    static const struct ctl_member members[] = {{"path", JSON_STRING}, {NULL, JSON_NULL}};
     struct ctl_call *call = self->call;
     const char *data_dir = call->control->config.data_dir;
     struct json *body = NULL;
-    if (call->body.len != 0 && api_body(call, &body, err) != 0)
+    if ((call->body.len != 0 && api_body(call, &body, err) != 0) || ctl_call_check_body(body, members, err) != 0)
         return -1;
     struct slice path = json_slice(json_get(body, "path"));
     if (path.len == 0) {

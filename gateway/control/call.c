@@ -232,6 +232,34 @@ struct slice ctl_call_param(struct ctl_call *call, const char *name)
     return result;
 }
 
+static const struct ctl_member *find_member(const struct ctl_member *members, struct slice name)
+{
+    for (; members->name != NULL; ++members)
+        if (slice_is(name, members->name))
+            return members;
+    return NULL;
+}
+
+int ctl_call_check_body(const struct json *body, const struct ctl_member *members, struct err *err)
+{
+    int64_t number;
+    if (body != NULL && body->type != JSON_OBJECT)
+        return err_set(err, ERR_BAD_REQUEST, "the body must be an object");
+    JSON_FOR(given, body)
+    {
+        const struct ctl_member *member = find_member(members, given->key);
+        if (member == NULL)
+            return err_set(err, ERR_INVALID, "unknown field \"%.*s\"", (int)MIN(given->key.len, (size_t)100), given->key.base);
+        if (given->type == JSON_NULL)
+            continue;
+        if (member->type == JSON_NUMBER && !json_int(given, &number))
+            return err_set(err, ERR_INVALID, "%s: must be an integer", member->name);
+        if (given->type != member->type)
+            return err_set(err, ERR_INVALID, "%s: must be of type %s, not %s", member->name, json_type_name(member->type), json_type_name(given->type));
+    }
+    return 0;
+}
+
 /* ---------- the exchange's side ---------- */
 
 static void refuse(struct ctl_call *call, enum err_code code, const char *text)

@@ -66,6 +66,15 @@ struct slice ctl_call_param(struct ctl_call *call, const char *name);
 /* Request header by lower-case name; {NULL,0} when absent. */
 struct slice ctl_call_request_header(struct ctl_call *call, const char *name);
 
+/* What the body of a call under /selvedge/v1 may have; a row without a name ends the list. */
+struct ctl_member {
+    const char *name;
+    enum json_type type; /* numbers are integers */
+};
+/* `body` (NULL: there is none) is an object of these members only, each of its type or null: with a member that is misspelt, or
+ * meant for the query (dryRun), more would be done than was asked for. ERR_BAD_REQUEST, ERR_INVALID. */
+int ctl_call_check_body(const struct json *body, const struct ctl_member *members, struct err *err);
+
 /* ---------- the server ---------- */
 
 struct ctl_server_config {

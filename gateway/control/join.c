@@ -109,11 +109,13 @@ static void run_create(struct net_job *job)
 
 void ctl_nodes_token_create(struct ctl_nodes *nodes, struct ctl_call *call)
 {
+    static const struct ctl_member members[] = {
+        {"node", JSON_STRING}, {"role", JSON_STRING}, {"uses", JSON_NUMBER}, {"ttlSeconds", JSON_NUMBER}, {NULL, JSON_NULL}};
     struct operation *op = operation_new(nodes, call);
     struct arena *arena = call->arena;
     struct json *body;
     char token[sizeof(TOKEN_PREFIX) + CRYPTO_TOKEN_LEN(TOKEN_BYTES)], id[ID_LEN + 1], hash[2 * CRYPTO_SHA256_LEN + 1];
-    if (read_body(call, &body, &op->err) != 0) {
+    if (read_body(call, &body, &op->err) != 0 || ctl_call_check_body(body, members, &op->err) != 0) {
         answer(op);
         return;
     }

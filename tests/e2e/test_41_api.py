@@ -398,6 +398,14 @@ def test_roles(control):
     wait_until("all of them in the audit log", lambda: refused() >= {"anonymous", "token:v", "token:e"})
 
 
+@pytest.mark.parametrize("text", ["80.0", "8e1", "80"])
+def test_integers_are_kept_as_integers(control, text):
+    """Clients with typed numbers (kubectl describe, the Python client) cannot read 80.0."""
+    body = '{"apiVersion":"v1","kind":"Service","metadata":{"name":"n"},"spec":{"ports":[{"port":%s,"targetPort":%s}]}}' % (text, text)
+    assert control.api("POST", SERVICES, body)[0] == 201
+    assert '"port":80,' in control.api("GET", SERVICES + "/n")[1] and '"targetPort":80' in control.api("GET", SERVICES + "/n")[1]
+
+
 def test_tokens_stay_in_their_namespaces(control):
     control.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
     token = control.make_token("shop", "editor", namespaces=["shop"])
@@ -554,6 +562,21 @@ def test_history_diff_and_rollback(control):
     control.call("POST", "/selvedge/v1/rollback", {"revision": 10 ** 6}, status=422)
     history = control.get("/selvedge/v1/revisions?kind=httproute&name=web")["items"]
     assert len(history) == 4
+
+
+@pytest.mark.parametrize("call, body, why", [
+    ("rollback", {"revision": 1, "dryRun": True}, 'unknown field "dryRun"'), ("rollback", {"revision": 1, "kind": 5}, "kind: must be of type string"),
+    ("tokens", {"name": "t", "namespace": "shop"}, 'unknown field "namespace"'), ("tokens", {"name": "t", "namespaces": []}, "namespaces: must name"),
+    ("tokens", {"name": "t", "namespaces": "shop"}, "namespaces: must be of type array"), ("tokens", {"name": "t", "ttlSeconds": "60"}, "ttlSeconds: must be"),
+    ("tokens", {"name": "t", "ttlSeconds": 1.5}, "ttlSeconds: must be an integer"), ("join-tokens", {"use": 1}, 'unknown field "use"'),
+    ("join-tokens", {"uses": "1"}, "uses: must be an integer"), ("explain", {"url": "http://a/", "header": {}}, 'unknown field "header"'),
+    ("explain", {"url": "http://a/", "port": 70000}, "port: must be between"), ("backup", {"file": "/x"}, 'unknown field "file"')])
+def test_bodies_of_our_own_calls_are_read_strictly(control, call, body, why):
+    control.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
+    status, text = control.api("POST", "/selvedge/v1/" + call, body)
+    assert status == 422 and why in json.loads(text)["message"], text
+    control.get("/api/v1/namespaces/shop")
+    assert control.get("/selvedge/v1/join-tokens")["items"] == [] and [t["name"] for t in control.get("/selvedge/v1/tokens")["items"]] == ["admin"]
 
 
 def test_rollback_brings_back_what_was_deleted(control):
