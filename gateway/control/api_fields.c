@@ -6,12 +6,16 @@
  *
  * Apply: fields that the manager gave before and leaves out now are removed unless another owns them too; a field that
  * another manager owns is not overwritten without force. Objects that nobody applied carry no managedFields; with the
- * first apply, all that is there already is owned by "before-first-apply". */
+ * first apply, all that is there already is owned by "before-first-apply".
+ *
+ * Who went from kubectl's client-side apply to its server-side one goes on where they were, as in Kubernetes: what the first left
+ * in its annotation and still stands counts as given by the second. */
 #include "gateway/control/api_internal.h"
 
 #include "core/base/clock.h"
 
 #define OLD_MANAGER "before-first-apply"
+#define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 
 /* ---------- sets ---------- */
 
@@ -27,7 +31,8 @@ static void put(struct arena *arena, struct json *set, struct slice name, struct
 
 enum set_op { SET_BOTH, SET_WITHOUT };
 
-/* What is in `a` and (BOTH) or but not (WITHOUT) in `b`. */
+/* What is in `a` and (BOTH) or but not (WITHOUT) in `b`. An empty object is a field ("f:labels":{}), but one of which nothing is
+ * left where `b` has something inside. */
 static struct json *combine(struct arena *arena, const struct json *a, const struct json *b, enum set_op op)
 {
     struct json *out = json_new_object(arena);
@@ -38,7 +43,7 @@ static struct json *combine(struct arena *arena, const struct json *a, const str
             if (op == SET_WITHOUT)
                 put(arena, out, member->key, json_clone(arena, member));
         } else if (is_leaf(member) || is_leaf(other)) {
-            if ((op == SET_BOTH) == (is_leaf(member) == is_leaf(other)))
+            if (op == SET_BOTH ? is_leaf(member) == is_leaf(other) : !is_leaf(member))
                 put(arena, out, member->key, json_clone(arena, member));
         } else {
             struct json *inner = combine(arena, member, other, op);
@@ -281,13 +286,13 @@ static struct json *entries_of(struct api_change *change)
     return entries;
 }
 
-/* An entry that owns nothing any more goes. */
-static void take_from(struct arena *arena, struct json *entries, const struct json *but, const struct json *fields)
+/* Of entries with this operation (NULL: any). An entry that owns nothing any more goes. */
+static void take_from(struct arena *arena, struct json *entries, const struct json *but, const char *operation, const struct json *fields)
 {
     for (struct json *entry = entries->child, *next; entry != NULL; entry = next) {
         next = entry->next;
         const struct json *own = json_get(entry, "fieldsV1");
-        if (entry == but || own == NULL)
+        if (entry == but || own == NULL || (operation != NULL && !slice_is(json_slice(json_get(entry, "operation")), operation)))
             continue;
         struct json *left = combine(arena, own, fields, SET_WITHOUT);
         if (left->num == 0)
@@ -340,18 +345,40 @@ static int check_conflicts(struct api_change *change, struct json *entries, cons
 
 /* ---------- applying ---------- */
 
+static struct json *with_defaults(struct api_change *change, const struct json *object)
+{
+    struct field_options options = {.unknown = FIELD_UNKNOWN_IGNORE, .apply_defaults = true};
+    struct field_report ignored; /* of the finished object it will be told */
+    struct json *full = json_clone(change->arena, object);
+    field_report_init(&ignored, change->arena);
+    (void)kind_decode(change->target.kind, full, (struct slice){NULL, 0}, &options, change->arena, &ignored);
+    return full;
+}
+
 /* Those of `fields` that the result would have otherwise than the live object. Looked at with defaults filled in: the live
  * object has them, and what is given without them is no other value. */
 static struct json *differing_fields(struct api_change *change, const struct json *fields)
 {
+    struct json *full = with_defaults(change, change->new);
+    return combine(change->arena, fields, owned_fields(change->arena, change->target.kind, full, change->old), SET_BOTH);
+}
+
+/* What was given by client-side apply, and that the live object has as it was given, becomes `mine` where no other applies it. */
+static void take_over_last_applied(struct api_change *change, struct json *entries)
+{
     struct arena *arena = change->arena;
     const struct kind *kind = change->target.kind;
-    struct field_options options = {.unknown = FIELD_UNKNOWN_IGNORE, .apply_defaults = true};
-    struct field_report ignored; /* of the finished object it will be told */
-    struct json *full = json_clone(arena, change->new);
-    field_report_init(&ignored, arena);
-    (void)kind_decode(kind, full, (struct slice){NULL, 0}, &options, arena, &ignored);
-    return combine(arena, fields, owned_fields(arena, kind, full, change->old), SET_BOTH);
+    struct slice text = json_slice(json_find(change->old, "metadata", "annotations", LAST_APPLIED, NULL));
+    struct json *applied = text.len != 0 && slice_is(change->options.manager, "kubectl") ? json_parse(arena, text, NULL) : NULL;
+    if (applied == NULL || applied->type != JSON_OBJECT)
+        return;
+    struct json *changed_since = owned_fields(arena, kind, change->old, with_defaults(change, applied));
+    struct json *fields = combine(arena, owned_fields(arena, kind, applied, NULL), changed_since, SET_WITHOUT);
+    struct json *mine = find_entry(entries, change->options.manager, "Apply");
+    if (mine == NULL)
+        mine = add_entry(change, entries, change->options.manager, "Apply", json_new_object(arena));
+    take_from(arena, entries, mine, "Update", fields);
+    add_all(arena, json_get(mine, "fieldsV1"), fields);
 }
 
 static int apply_on(struct api_change *change, const struct json *applied, struct json *entries, const struct json *fields, struct err *err)
@@ -360,12 +387,13 @@ static int apply_on(struct api_change *change, const struct json *applied, struc
     const struct kind *kind = change->target.kind;
     change->new = json_clone(arena, change->old);
     merge(arena, kind->schema, change->new, applied);
+    take_over_last_applied(change, entries);
     struct json *differing = differing_fields(change, fields);
     if (!change->options.is_forced && check_conflicts(change, entries, differing, err) != 0)
         return -1;
     struct json *mine = find_entry(entries, change->options.manager, "Apply");
     struct json *before = mine != NULL ? json_get(mine, "fieldsV1") : NULL;
-    take_from(arena, entries, mine, differing);
+    take_from(arena, entries, mine, NULL, differing);
     if (before == NULL)
         return 0;
     struct json *dropped = combine(arena, before, fields, SET_WITHOUT);
@@ -411,10 +439,10 @@ void api_fields_track(struct api_change *change)
     struct json *written = owned_fields(arena, kind, change->new, change->old);
     struct json *gone = combine(arena, owned_fields(arena, kind, change->old, NULL), owned_fields(arena, kind, change->new, NULL), SET_WITHOUT);
     struct json *mine = find_entry(entries, change->options.manager, "Update");
-    take_from(arena, entries, NULL, gone);
+    take_from(arena, entries, NULL, NULL, gone);
     if (mine != NULL && mine != find_entry(entries, change->options.manager, "Update"))
         mine = NULL; /* it owned nothing else */
-    take_from(arena, entries, mine, written);
+    take_from(arena, entries, mine, NULL, written);
     if (written->num == 0)
         return;
     if (mine != NULL)

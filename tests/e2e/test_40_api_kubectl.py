@@ -262,6 +262,18 @@ metadata: {name: web, namespace: default, annotations: {x: z}}
     assert control.kubectl("get", "httproute", "web", "-o", "jsonpath={.spec.hostnames[0]}") == "z.example"
 
 
+def test_client_side_apply_turns_into_server_side_apply(control):
+    """kubectl's first server-side apply of what it applied itself: no conflict, and what is left out goes."""
+    both = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: "%s"%s}\n'
+    control.kubectl("apply", "-f", "-", stdin=both % ("1", ', b: "1"') + route())
+    control.kubectl("apply", "--server-side", "-f", "-", stdin=both % ("2", "") + route(hostname="b.example"))
+    assert json.loads(control.kubectl("get", "configmap", "c", "-o", "json"))["data"] == {"a": "2"}
+    control.kubectl("apply", "-f", "-", stdin=both % ("3", ', b: "1"'))  # and back, and forth
+    control.kubectl("apply", "--server-side", "-f", "-", stdin=both % ("4", ""))
+    assert json.loads(control.kubectl("get", "configmap", "c", "-o", "json"))["data"] == {"a": "4"}
+    assert control.kubectl("get", "httproute", "web", "-o", "jsonpath={.spec.hostnames[0]}") == "b.example"
+
+
 def test_edits_are_owned_by_who_made_them(control):
     control.kubectl("apply", "--server-side", "--field-manager", "git", "-f", "-", stdin=service())
     control.kubectl("patch", "svc", "web", "--type=json", "-p", '[{"op":"replace","path":"/spec/ports/0/name","value":"renamed"}]')

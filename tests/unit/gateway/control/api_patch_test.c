@@ -229,6 +229,49 @@ static void updates_take_over_what_they_change(void **state)
     assert_non_null(strstr(err.text, "editor"));
 }
 
+static void an_empty_object_that_is_left_out_takes_nothing_of_others_along(void **state)
+{
+    struct err err = ERR_INIT;
+    struct json *a = apply(NULL, "a", "{" HEAD "\"metadata\":{\"name\":\"web\",\"labels\":{}}," PORTS "}", false, &err);
+    struct json *b = apply(a, "b", "{" HEAD "\"metadata\":{\"name\":\"web\",\"labels\":{\"x\":\"1\"}}}", false, &err);
+    struct json *c = apply(b, "a", "{" HEAD "\"metadata\":{\"name\":\"web\"}," PORTS "}", false, &err);
+    assert_tree(json_find(c, "metadata", "labels", NULL), "{\"x\":\"1\"}");
+}
+
+/* As kubectl's client-side apply leaves it, with a label and a port that somebody else added. */
+static struct json *applied_by_client(void)
+{
+    struct err err = ERR_INIT;
+    struct api_change create = apply_change(NULL, "kubectl-client-side-apply", false);
+    create.new = must_parse("{" HEAD "\"metadata\":{\"name\":\"web\",\"labels\":{\"x\":\"1\",\"y\":\"1\",\"z\":\"9\"},\"annotations\":{"
+                            "\"kubectl.kubernetes.io/last-applied-configuration\":"
+                            "\"{\\\"metadata\\\":{\\\"annotations\\\":{},\\\"labels\\\":{\\\"x\\\":\\\"1\\\",\\\"y\\\":\\\"1\\\",\\\"z\\\":\\\"1\\\"}},"
+                            "\\\"spec\\\":{\\\"ports\\\":[{\\\"port\\\":80,\\\"name\\\":\\\"http\\\"}]}}\"}},"
+                            "\"spec\":{\"ports\":[{\"port\":80,\"name\":\"http\"},{\"port\":81,\"name\":\"b\"}]}}");
+    assert_int_equal(api_change_finish(&create, &err), 0);
+    return create.new;
+}
+
+static void kubectl_goes_on_from_what_its_client_side_apply_gave(void **state)
+{
+    struct err err = ERR_INIT;
+    struct json *a = apply(applied_by_client(), "kubectl", "{" HEAD "\"metadata\":{\"name\":\"web\",\"labels\":{\"x\":\"2\"}}," PORTS "}", false, &err);
+    assert_non_null(a);
+    assert_tree(json_find(a, "metadata", "labels", NULL), "{\"x\":\"2\",\"z\":\"9\"}"); /* z was changed by somebody else since */
+    assert_int_equal(json_find(a, "spec", "ports", NULL)->num, 2);
+    assert_non_null(json_find(a, "metadata", "annotations", NULL));
+}
+
+static void what_others_changed_since_client_side_apply_is_theirs(void **state)
+{
+    struct err err = ERR_INIT;
+    assert_null(apply(applied_by_client(), "kubectl", "{" HEAD "\"metadata\":{\"name\":\"web\",\"labels\":{\"z\":\"2\"}}," PORTS "}", false, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    err = ERR_INIT;
+    assert_null(apply(applied_by_client(), "other", "{" HEAD "\"metadata\":{\"name\":\"web\",\"labels\":{\"x\":\"2\"}}," PORTS "}", false, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+}
+
 /* ---------- differences ---------- */
 
 static void differences_name_paths_and_leave_out_noise(void **state)
@@ -255,6 +298,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(apply_of_the_same_changes_nothing, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(keyed_items_are_owned_one_by_one, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(updates_take_over_what_they_change, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(an_empty_object_that_is_left_out_takes_nothing_of_others_along, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(kubectl_goes_on_from_what_its_client_side_apply_gave, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(what_others_changed_since_client_side_apply_is_theirs, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(differences_name_paths_and_leave_out_noise, arena_setup, arena_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
