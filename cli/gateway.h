@@ -4,7 +4,8 @@
 
 #include "cli/cli.h"
 
-/* Becomes `selvedge-gateway WORD --data DIR [FILE]`; returns only when it cannot. `file` may be NULL. */
-int cli_exec_gateway(struct cli *cli, const char *word, const char *data, const char *file);
+/* Runs `selvedge-gateway WORD --data DIR [FILE]`; `file` may be NULL. CLI_OK, `failed` when it says that something is wrong, or
+ * CLI_LOCAL when it cannot be run. */
+int cli_run_gateway(struct cli *cli, const char *word, const char *data, const char *file, int failed);
 
 #endif

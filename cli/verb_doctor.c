@@ -131,7 +131,7 @@ int verb_doctor(struct cli *cli)
     if (cli->num_args != 0)
         return cli_usage(cli, "takes no arguments");
     if (cli->options.data != NULL)
-        return cli_exec_gateway(cli, "check", cli->options.data, NULL);
+        return cli_run_gateway(cli, "check", cli->options.data, NULL, CLI_DIFFERENT);
     int status = check_reachable(&d);
     if (status != CLI_OK)
         return status;
