@@ -61,10 +61,10 @@ const struct cli_verb cli_verbs[] = {
      "  selvedge token list\n"
      "  selvedge token revoke ci\n",
      "role ttl in name output no-headers", "Roles: viewer reads, editor writes objects, admin also makes tokens. Without --ttl a token lives 90 days.\n", verb_token},
-    {"join", NULL, "[token] create [NODE] [--ttl DURATION] [--uses N] | list | revoke ID", "tokens with which other hosts' proxies join",
-     "  selvedge join create edge-2 --ttl 1h\n"
+    {"join", NULL, "[token] create [--node NAME] [--ttl DURATION] [--uses N] | list | revoke ID", "tokens with which other hosts' proxies join",
+     "  selvedge join create --node edge-2 --ttl 1h\n"
      "  selvedge join list\n",
-     "role ttl uses name output no-headers", NULL, verb_join},
+     "role ttl uses node output no-headers", "A token for a node is good for that name only, and puts a new machine in the place of the one that has it.\n", verb_join},
     {"audit", NULL, "[--limit N] [--verify] [-o FORMAT]", "every write and every refused attempt",
      "  selvedge audit --limit 20\n"
      "  selvedge audit --verify\n",
