@@ -122,6 +122,8 @@ void cli_print_changes(struct cli *cli, const struct json *changes, const char *
             fprintf(cli->out, "%s%s+ %s: %s%s\n", indent, cli_color(cli, CLI_GREEN), path, to, plain);
         else if (strcmp(op, "remove") == 0)
             fprintf(cli->out, "%s%s- %s: %s%s\n", indent, cli_color(cli, CLI_RED), path, from, plain);
+        else if (json_get(change, "from") == NULL && json_get(change, "to") == NULL) /* of a Secret: without its values */
+            fprintf(cli->out, "%s%s~ %s: changed%s\n", indent, cli_color(cli, CLI_YELLOW), path, plain);
         else
             fprintf(cli->out, "%s%s~ %s: %s -> %s%s\n", indent, cli_color(cli, CLI_YELLOW), path, from, to, plain);
     }
