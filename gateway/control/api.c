@@ -366,6 +366,8 @@ static int parse_target(struct slice group, struct slice version, const struct s
     ret->is_status = num == 3 && kind->has_status && slice_is(at[2], "status");
     if (has_ns != kind->is_namespaced && (has_ns || num > 1))
         return err_set(err, ERR_NOT_FOUND, has_ns ? "%s are not in namespaces" : "%s are in namespaces: the path must name one", kind->plural);
+    if (num >= 3 && !ret->is_status && kind->id == KIND_NAMESPACE) /* pods of a namespace: that they are not served is the news */
+        return unknown_kind(err, group, version, at[2]);
     if (num > 3 || (num == 3 && !ret->is_status))
         return err_set(err, ERR_NOT_FOUND, "%s have no subresource \"%.*s\"", kind->plural, (int)MIN(at[2].len, (size_t)100), at[2].base);
     if (num > 1 && (at[1].len == 0 || (has_ns && ns.len == 0)))

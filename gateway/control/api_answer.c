@@ -79,8 +79,12 @@ static void add_causes(struct arena *arena, struct json *details, const struct e
     struct json *causes = json_set(arena, details, "causes", json_new_array(arena));
     if (report == NULL || report->num_violations == 0) {
         struct json *cause = json_push(causes, json_new_object(arena));
+        size_t place = strcspn(err->text, ": \"");
+        bool has_place = place != 0 && strncmp(err->text + place, ": ", 2) == 0; /* "patch[0]: the test of …" */
         json_set_str(arena, cause, "reason", field_reason_name(FIELD_INVALID));
-        json_set_str(arena, cause, "message", err->text);
+        json_set_str(arena, cause, "message", has_place ? err->text + place + 2 : err->text);
+        if (has_place)
+            json_set(arena, cause, "field", json_new_string(arena, slice_make(err->text, place)));
         return;
     }
     for (const struct field_violation *v = report->violations; v != NULL; v = v->next) {

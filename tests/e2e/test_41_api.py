@@ -54,6 +54,19 @@ def test_what_is_not_there_is_a_status_404(control, target):
     assert status["kind"] == "Status" and status["reason"] == "NotFound" and status["message"]
 
 
+@pytest.mark.parametrize("target, kind", [("/api/v1/pods", "pods"), ("/api/v1/namespaces/default/pods", "pods"), ("/api/v1/namespaces/default/pods/x", "pods"),
+                                          ("/api/v1/namespaces/default/pods/x/log", "pods"), ("/apis/apps/v1/namespaces/default/deployments", "deployments")])
+def test_kinds_that_are_not_served_are_named(control, target, kind):
+    assert control.get(target, status=404)["message"].startswith(f'the server does not serve "{kind}" in ')
+
+
+def test_a_patch_that_fails_tells_which_operation(control):
+    control.call("POST", SERVICES, make_service("web"))
+    patch = [{"op": "test", "path": "/spec/ports/0/port", "value": 80}, {"op": "test", "path": "/spec/ports/0/port", "value": 81}]
+    cause, = control.call("PATCH", SERVICES + "/web", patch, "application/json-patch+json", status=422)["details"]["causes"]
+    assert cause["field"] == "patch[1]" and cause["message"] == 'the test of "/spec/ports/0/port" fails'
+
+
 def test_methods_that_do_not_fit_are_405(control):
     assert control.call("PUT", SERVICES, {}, status=405)["reason"] == "MethodNotAllowed"
     assert control.call("POST", "/selvedge/v1/whoami", {}, status=405)

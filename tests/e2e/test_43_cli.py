@@ -192,6 +192,14 @@ def test_diff_of_files(cli, shop):
     cli("diff", "-f", shop, code=REFUSED)
 
 
+def test_history_tells_which_values_of_a_secret_changed_and_not_what_they_are(cli):
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {kept: same-value, key: %s}\n"
+    first = revision_of(cli("apply", "-f", "-", stdin=secret % "old-value"))
+    second = revision_of(cli("apply", "-f", "-", stdin=secret % "new-value"))
+    assert cli("history", second).endswith("secret/s -n default update\n  ~ data[key]: changed\n")
+    assert "~ data[key]: changed\n" in cli("diff", first, second, code=DIFFERENT)
+
+
 def test_history_diff_and_rollback(cli, shop):
     first = revision_of(cli("apply", "-f", "-", "-m", "more", stdin=route(weight=5)))
     second = revision_of(cli("apply", "-f", "-", "-m", "even more", stdin=route(weight=6) + service("late")))
@@ -314,6 +322,7 @@ def test_backup_and_restore(control, cli, shop, tmp_path):
     control.stop()
     cli("doctor", "--data", control.data)
     cli("restore", "copy.db", "--data", control.data)
+    cli("restore", "absent.db", "--data", control.data, code=LOCAL)
     control.start()
     assert "web" in cli("get", "httproutes")
 
@@ -346,6 +355,9 @@ def test_join_tokens(cli):
     assert line[2] == "edge-2" and line[3] == "3"
     cli("join", "revoke", line[0])
     assert cli("join", "list") == ""
+    cli("join", "create", "--node", "edge-3")
+    assert "--node edge-3" in cli.stderr and " edge-3 " in cli("join", "list")
+    cli("join", "create", "edge-3", "--node", "edge-4", code=USAGE)
 
 
 def test_kubeconfig_works_for_selvedge_and_kubectl(control, cli, shop, tmp_path):
