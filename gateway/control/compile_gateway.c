@@ -28,6 +28,22 @@ static void load_classes(struct comp *comp)
     }
 }
 
+/* A class that is there and not ours is another controller's, and so are its Gateways. One that is not there is nobody's: the
+ * Gateway may well have been ours until its class was deleted, and must not go on saying that it is served. */
+static void orphan_status(struct comp *comp, struct ctl_object *object, const struct obj_gateway *spec)
+{
+    struct slice class = spec->spec.class_name;
+    if (comp_find(comp, KIND_GATEWAY_CLASS, SLICE(""), class) != NULL)
+        return;
+    struct json *status = json_new_object(comp->arena);
+    struct json *conditions = json_set(comp->arena, status, "conditions", json_new_array(comp->arena));
+    const struct json *old = json_get(spec->head.status, "conditions");
+    const char *text = arena_printf(comp->arena, "GatewayClass %.*s does not exist", (int)class.len, class.base);
+    comp_condition(comp, conditions, old, "Accepted", false, "Invalid", text, object->generation);
+    comp_condition(comp, conditions, old, "Programmed", false, "Invalid", text, object->generation);
+    comp_set_status(comp, object, spec->head.status, status);
+}
+
 /* ---------- certificates ---------- */
 
 struct verdict {
@@ -249,9 +265,12 @@ void comp_gateways(struct comp *comp)
     comp->gateways = arena_zalloc(comp->arena, num * sizeof(*comp->gateways));
     for (size_t i = 0; i < num; ++i) {
         const struct obj_gateway *spec = comp_decode(comp, objects[i], KIND_GATEWAY);
-        struct slice class = spec != NULL ? spec->spec.class_name : SLICE("");
-        if (spec == NULL || hashmap_get(&comp->classes, class.base, class.len) == NULL)
-            continue; /* somebody else's */
+        if (spec == NULL)
+            continue;
+        if (hashmap_get(&comp->classes, spec->spec.class_name.base, spec->spec.class_name.len) == NULL) {
+            orphan_status(comp, objects[i], spec);
+            continue;
+        }
         comp->gateways[comp->num_gateways++] = (struct comp_gateway){.object = objects[i], .spec = spec};
     }
     if (comp->num_gateways > 1)

@@ -74,6 +74,21 @@ static void gateways_of_other_classes_are_left_alone(void **state)
     world_free(world);
 }
 
+static void a_gateway_whose_class_does_not_exist_is_told(void **state)
+{
+    struct world *world = compile_world(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g, namespace: default}\n"
+        "spec: {gatewayClassName: gone, listeners: [{name: l, port: 90, protocol: HTTP}]}\n"
+        "status: {addresses: [{value: 10.0.0.1}], conditions: [{type: Programmed, status: \"True\", reason: Programmed, message: \"\", lastTransitionTime: \"2026-01-01T00:00:00Z\"}]}\n");
+    const struct json *status = status_of(world, GATEWAYS, "g");
+    assert_string_equal(spec_of(world, "listener", "*:90"), "");
+    assert_null(json_get(status, "addresses"));
+    expect_condition(json_get(status, "conditions"), "Accepted", "False", "Invalid");
+    expect_condition(json_get(status, "conditions"), "Programmed", "False", "Invalid");
+    assert_string_equal(json_str(json_get(json_at(json_get(status, "conditions"), 0), "message"), ""), "GatewayClass gone does not exist");
+    world_free(world);
+}
+
 /* ---- routes of a listener ---- */
 
 static void kinds_that_are_not_served_are_told_and_left_out(void **state)
@@ -217,6 +232,7 @@ int main(void)
         cmocka_unit_test(listeners_that_cannot_share_a_port_conflict),
         cmocka_unit_test(another_address_is_another_port),
         cmocka_unit_test(gateways_of_other_classes_are_left_alone),
+        cmocka_unit_test(a_gateway_whose_class_does_not_exist_is_told),
         cmocka_unit_test(kinds_that_are_not_served_are_told_and_left_out),
         cmocka_unit_test(routes_are_counted_where_they_are_attached),
         cmocka_unit_test(every_condition_tells_its_generation),
