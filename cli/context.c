@@ -86,6 +86,11 @@ static struct json *find_named(const struct json *config, const char *list, cons
     return NULL;
 }
 
+static const char *beside(struct cli *cli, const char *folder, const char *path)
+{
+    return path[0] == '/' ? path : arena_printf(cli->arena, "%s/%s", folder, path);
+}
+
 /* "X-data" as base64, or the file "X" beside the configuration. */
 static int take_pem(struct cli *cli, const struct json *from, const char *name, const char *folder, struct slice *ret, struct err *err)
 {
@@ -102,9 +107,7 @@ static int take_pem(struct cli *cli, const struct json *from, const char *name, 
     }
     if (path == NULL)
         return 0;
-    if (path[0] != '/')
-        path = arena_printf(cli->arena, "%s/%s", folder, path);
-    return read_text(cli, path, PEM_MAX, ret, err);
+    return read_text(cli, beside(cli, folder, path), PEM_MAX, ret, err);
 }
 
 static int take_context(struct cli *cli, const struct json *config, const struct json *context, const char *folder, struct cli_server *ret,
@@ -115,7 +118,7 @@ static int take_context(struct cli *cli, const struct json *config, const struct
     const struct json *cluster = json_get(find_named(config, "clusters", cluster_name), "cluster");
     const struct json *user = json_get(find_named(config, "users", user_name), "user");
     const char *server = json_str(json_get(cluster, "server"), NULL), *token_file = json_str(json_get(user, "tokenFile"), NULL);
-    const char *token = json_str(json_get(user, "token"), token_file != NULL ? arena_printf(cli->arena, "@%s", token_file) : NULL);
+    const char *token = json_str(json_get(user, "token"), token_file != NULL ? arena_printf(cli->arena, "@%s", beside(cli, folder, token_file)) : NULL);
     if (server == NULL)
         return err_set(err, ERR_INVALID, "the context's cluster \"%s\" names no server", cluster_name != NULL ? cluster_name : "");
     if (use_url(cli, server, token, NULL, ret, err) != 0 || take_pem(cli, cluster, "certificate-authority", folder, &ret->ca_pem, err) != 0 ||

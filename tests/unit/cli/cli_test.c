@@ -192,6 +192,40 @@ static void contexts_of_a_kubeconfig_are_taken(void **state)
     unlink(path);
 }
 
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void files_that_a_kubeconfig_names_are_beside_it(void **state)
+{
+    char folder[] = "/tmp/selvedge-config-XXXXXX", config[64], token[64], ca[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(config, sizeof(config), "%s/config", folder);
+    snprintf(token, sizeof(token), "%s/t", folder);
+    snprintf(ca, sizeof(ca), "%s/ca.crt", folder);
+    write_file(token, "secret\n");
+    write_file(ca, "PEM");
+    write_file(config, "current-context: x\nclusters: [{name: c, cluster: {server: 'https://one:7443', certificate-authority: ca.crt}}]\n"
+                       "users: [{name: u, user: {tokenFile: t}}]\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n");
+    struct cli_fixture fixture;
+    struct cli_server server;
+    struct err err = ERR_INIT;
+    struct cli *cli = cli_fixture_open(&fixture);
+    cli->options.config = config;
+    assert_int_equal(cli_server_find(cli, &server, &err), 0);
+    assert_string_equal(server.token, "secret");
+    assert_true(slice_is(server.ca_pem, "PEM"));
+    cli_fixture_close(&fixture);
+    unlink(config);
+    unlink(token);
+    unlink(ca);
+    rmdir(folder);
+}
+
 static void options_win_over_the_environment(void **state)
 {
     struct cli_fixture fixture;
@@ -224,6 +258,7 @@ int main(void)
         cmocka_unit_test(broken_files_are_refused_with_their_name),
         cmocka_unit_test(resources_are_named_in_all_of_kubectls_ways),
         cmocka_unit_test(contexts_of_a_kubeconfig_are_taken),
+        cmocka_unit_test(files_that_a_kubeconfig_names_are_beside_it),
         cmocka_unit_test(options_win_over_the_environment),
     };
     unsetenv("SELVEDGE_SOCKET");
