@@ -153,6 +153,8 @@ static int plan(struct api_bulk *bulk, struct err *err)
     if (!self->is_parsed && api_body_documents(bulk->call, &self->documents, &self->num_documents, err) != 0)
         return -1;
     self->is_parsed = true;
+    if (self->is_pruning && self->num_documents == 0) /* an empty folder, a file that could not be read: hardly meant */
+        return err_set(err, ERR_BAD_REQUEST, "there are no objects in the request: with prune, all that the owner has would be deleted");
     for (size_t i = 0; i < self->num_documents; ++i)
         (void)place(self, self->documents[i]); /* failures stay in the item */
     check_duplicates(self);

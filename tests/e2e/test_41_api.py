@@ -530,6 +530,9 @@ def test_apply_prunes_what_its_owner_left_out(control):
     assert {r["name"]: r["result"] for r in done["results"]} == {"a": "unchanged", "b": "pruned"}
     assert [item["metadata"]["name"] for item in control.get(SERVICES)["items"]] == ["a", "c"]
     control.apply(service("a"), "?prune=true", status=400)
+    for nothing in ("", "---\n# nothing\n", "[]"):
+        assert "no objects" in control.apply(nothing, "?owner=git&prune=true", status=400)["message"]
+    control.get(SERVICES + "/a")
 
 
 def test_apply_dry_run_tells_the_changes(control):
