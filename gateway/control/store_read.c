@@ -70,8 +70,20 @@ struct st_reader *st_reader_get(struct ctl_store *store, struct err *err)
     return NULL;
 }
 
+/* What is written to a damaged file would be acknowledged, and gone with the next start. */
+static void note_damage(struct ctl_store *store, const struct st_reader *reader)
+{
+    struct err why = ERR_INIT;
+    int code = sqlite3_errcode(reader->db);
+    if (code != SQLITE_CORRUPT && code != SQLITE_NOTADB)
+        return;
+    (void)st_err(reader->db, &why, "read");
+    st_go_read_only(store, &why);
+}
+
 void st_reader_put(struct ctl_store *store, struct st_reader *reader)
 {
+    note_damage(store, reader);
     reader->deadline_us = UINT64_MAX;
     if (st_exec(reader->db, "ROLLBACK", NULL) != 0) {
         reader_free(store, reader);

@@ -273,6 +273,27 @@ static void damage_to_the_log_of_a_large_database_is_noticed_behind_the_start(vo
     assert_refused(ERR_INTERNAL, "damaged");
 }
 
+static int ignore_change(const struct ctl_change *change, void *data)
+{
+    return 0;
+}
+
+static void damage_that_a_reader_meets_ends_the_writing(void **state)
+{
+    fill(5);
+    struct ctl_store *store = open_store();
+    assert_int_equal(ctl_store_read_changes(store, 0, 5, NULL, 100, ignore_change, NULL, &err), 0);
+    assert_false(ctl_store_is_read_only(store, &err));
+    ctl_store_close(store);
+    store = open_store();
+    overwrite_root("change"); /* after the checks of the start */
+    assert_int_equal(ctl_store_read_changes(store, 0, 5, NULL, 100, ignore_change, NULL, &err), -1);
+    assert_non_null(strstr(err.text, "the database file is damaged"));
+    assert_true(ctl_store_is_read_only(store, &err));
+    assert_int_equal(put(store, "late", "{}"), 0);
+    ctl_store_close(store);
+}
+
 static void keep_finding(const char *finding, void *data)
 {
     strbuf_addf(data, "%s\n", finding);
@@ -634,6 +655,7 @@ int main(void)
         T(a_schema_step_with_another_text_is_refused),
         T(damage_to_any_page_is_noticed),
         T(damage_to_the_log_of_a_large_database_is_noticed_behind_the_start),
+        T(damage_that_a_reader_meets_ends_the_writing),
         T(a_hole_in_the_log_is_found),
         T(a_schema_step_is_whole_or_not_at_all),
         T(a_database_of_the_first_schema_is_brought_up_to_date),
