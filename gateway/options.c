@@ -2,6 +2,7 @@
 #include "gateway/options.h"
 
 #include "core/model/format.h"
+#include "core/net/listen.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -114,9 +115,23 @@ static int find_role(const char *name, enum gateway_role *ret)
     return -1;
 }
 
+/* Here rather than in the child that uses it: the supervisor would start that again and again. */
+static int check_address(const char *name, const char *value, struct err *err)
+{
+    struct slice host;
+    uint16_t port;
+    if (strcmp(value, "off") == 0 || net_parse_endpoint(value, &host, &port, err) == 0)
+        return 0;
+    return err_wrap(err, "--%s", name);
+}
+
 static int check(struct gateway_options *options, struct err *err)
 {
     static char host[256];
+    if (strncmp(options->api, "unix:", 5) == 0)
+        return err_set(err, ERR_INVALID, "--api: \"%s\": the API is at the unix socket DIR/control.sock in any case", options->api);
+    if (check_address("api", options->api, err) != 0 || check_address("admin", options->admin, err) != 0)
+        return -1;
     if (options->control != NULL && options->role == GATEWAY_CONTROL)
         return err_set(err, ERR_INVALID, "--control: the control process does not join another one");
     if (options->control != NULL && strncmp(options->control, "https://", 8) != 0)

@@ -548,6 +548,16 @@ def test_planted_secret_is_in_no_log_metric_or_audit(control):
     assert planted not in log and "planted-secret" not in log and control.token not in log
 
 
+@pytest.mark.parametrize("options, why", [
+    (("--api", "nonsense"), "--api: 'nonsense' is not of the form"), (("--api", "127.0.0.1:99999"), "--api: "), (("--api", "unix:/tmp/x"), "control.sock"),
+    (("--admin", "here"), "--admin: 'here' is not of the form"), (("--workers", "many"), "--workers: "), (("--nope",), "unknown option")])
+def test_a_command_line_that_is_wrong_ends_at_once(tmp_path, options, why):
+    """And the supervisor does not start a child again and again that cannot live."""
+    done = subprocess.run([BIN / "selvedge-gateway", "--data", tmp_path / "data", *options], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and why in done.stderr, done.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_slow_watcher_costs_little_and_can_resume(control, record_property):
     control.apply(service())
     before = control.process.rss_kb()
