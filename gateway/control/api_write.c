@@ -152,13 +152,36 @@ static int apply_patch(struct write_op *op, struct json **object, struct err *er
     return api_patch_merge(arena, object, op->body, err);
 }
 
+/* The revision that an object of the client's says it is from; 0: none. */
+static int read_named_rev(const struct json *object, uint64_t *ret, struct err *err)
+{
+    struct slice rev = json_slice(json_find(object, "metadata", "resourceVersion", NULL));
+    *ret = 0;
+    if (rev.len != 0 && !slice_is(rev, "0") && !api_parse_u64(rev, ret))
+        return err_set(err, ERR_BAD_REQUEST, "metadata.resourceVersion: \"%s\" is no revision", rev.base);
+    return 0;
+}
+
+static int build_applied(struct write_op *op, struct err *err)
+{
+    const struct api_change *change = &op->change;
+    if (read_named_rev(op->body, &op->client_rev, err) != 0)
+        return -1;
+    if (op->client_rev != 0 && change->old == NULL)
+        return err_set(err, ERR_CONFLICT, "Operation cannot be fulfilled on %s \"%.*s\": what metadata.resourceVersion names is gone; leave it out to create the object",
+                       api_resource_name(op->call->arena, op->target.kind), (int)op->target.name.len, op->target.name.base);
+    if (op->client_rev != 0 && op->client_rev != change->old_rev)
+        return 0; /* attempt() tells what has been changed since */
+    return api_fields_apply(&op->change, op->body, err);
+}
+
 static int build(struct write_op *op, struct err *err)
 {
     struct arena *arena = op->call->arena;
     struct api_change *change = &op->change;
-    uint64_t named = 0;
+    uint64_t named;
     if (op->patch == PATCH_APPLY)
-        return api_fields_apply(change, op->body, err);
+        return build_applied(op, err);
     if (op->patch != PATCH_NONE) {
         struct json *object = json_clone(arena, change->old);
         if (apply_patch(op, &object, err) != 0)
@@ -167,13 +190,12 @@ static int build(struct write_op *op, struct err *err)
     } else {
         change->new = json_clone(arena, op->body); /* it may be built again */
     }
-    struct slice rev = json_slice(json_find(change->new, "metadata", "resourceVersion", NULL));
-    if (rev.len != 0 && !slice_is(rev, "0") && !api_parse_u64(rev, &named))
-        return err_set(err, ERR_BAD_REQUEST, "metadata.resourceVersion: \"%s\" is no revision", rev.base);
+    if (read_named_rev(change->new, &named, err) != 0)
+        return -1;
     /* A patch that does not name a revision carries the one it was applied to. */
     if (change->old != NULL && named != 0 && (op->patch == PATCH_NONE || named != change->old_rev))
         op->client_rev = named;
-    if (op->is_create && rev.len != 0 && !slice_is(rev, "0"))
+    if (op->is_create && named != 0)
         return err_set(err, ERR_BAD_REQUEST, "metadata.resourceVersion: must not be set on objects to be created");
     if (op->target.is_status)
         change->new = with_status(op, change->old, change->new);

@@ -67,6 +67,20 @@ def test_a_patch_that_fails_tells_which_operation(control):
     assert cause["field"] == "patch[1]" and cause["message"] == 'the test of "/spec/ports/0/port" fails'
 
 
+def test_server_side_apply_keeps_to_the_revision_it_names(control):
+    def apply(name, rev, label, status=None):
+        return control.call("PATCH", f"{SERVICES}/{name}?fieldManager=a&force=true", make_service(name, resourceVersion=rev, labels={"l": label}),
+                            "application/apply-patch+yaml", status=status)
+    first = control.call("POST", SERVICES, make_service("web"))["metadata"]["resourceVersion"]
+    second = apply("web", first, "1")["metadata"]["resourceVersion"]
+    told = apply("web", first, "2", status=409)
+    assert "the object has been modified" in told["message"] and "metadata.labels" in told["details"]["causes"][0]["field"]
+    assert apply("web", second, "2")["metadata"]["labels"]["l"] == "2"
+    assert apply("none", second, "1", status=409)["reason"] == "Conflict"
+    control.get(SERVICES + "/none", status=404)
+    assert "is no revision" in apply("web", "x", "1", status=400)["message"]
+
+
 def test_methods_that_do_not_fit_are_405(control):
     assert control.call("PUT", SERVICES, {}, status=405)["reason"] == "MethodNotAllowed"
     assert control.call("POST", "/selvedge/v1/whoami", {}, status=405)
