@@ -27,13 +27,23 @@ int cli_output_parse(struct cli *cli, struct cli_output *ret)
     return ret->jsonpath != NULL ? CLI_OK : cli_fail(cli, CLI_USAGE, "-o jsonpath: %s", err.text);
 }
 
+/* Tokens, revisions and the like are no objects: what the verbs take for a name, so that it can be handed on. */
+static const char *name_of(struct cli *cli, const struct json *item)
+{
+    static const char *const names[] = {"name", "id", "revision"};
+    for (size_t i = 0; json_get(item, "kind") == NULL && i < ARRAY_LEN(names); ++i)
+        if (json_get(item, names[i]) != NULL)
+            return cli_printable(cli->arena, json_get(item, names[i])->text);
+    return cli_object_name(cli->arena, item);
+}
+
 static void print_name(struct cli *cli, const struct json *doc)
 {
     const struct json *items = json_get(doc, "items");
     if (items == NULL)
-        fprintf(cli->out, "%s\n", cli_object_name(cli->arena, doc));
+        fprintf(cli->out, "%s\n", name_of(cli, doc));
     JSON_FOR (item, items)
-        fprintf(cli->out, "%s\n", cli_object_name(cli->arena, item));
+        fprintf(cli->out, "%s\n", name_of(cli, item));
 }
 
 int cli_output_print(struct cli *cli, const struct cli_output *output, const struct json *doc)

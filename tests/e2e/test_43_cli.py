@@ -341,6 +341,7 @@ def test_tokens_are_shown_once_work_and_can_be_revoked(control, cli, shop, tmp_p
     far("delete", "httproute/web", code=REFUSED)
     far("token", "list", code=REFUSED)
     assert token not in cli("token", "list") and "in 11h" in cli("token", "list")
+    assert cli("token", "list", "-o", "name").split() == ["admin", "ci"]
     cli("token", "create", "ci", code=REFUSED)
     cli("token", "revoke", "ci")
     far("get", "httproutes", code=REFUSED)
