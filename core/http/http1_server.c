@@ -272,7 +272,6 @@ static void begin_next(struct h1 *h)
     struct net_io *io = &h->conn->io;
 
     h->is_head_started = h->has_skipped_crlf = 0;
-    h->scan = (struct ht1_scan){0, 0, 0};
     if (h->phase != PHASE_DRAIN)
         ht1s_enter(h, PHASE_HEAD);
     if (io->is_eof_told && io->unread.len == 0)

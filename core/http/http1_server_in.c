@@ -114,7 +114,7 @@ static void accept_head(struct h1 *h, const char *bytes, size_t len)
     begin_exchange(h, &request);
 }
 
-static enum ht1_refusal check_head_limits(const struct h1 *h, size_t len, bool is_whole)
+static enum ht1_refusal check_head_limits(const struct h1 *h, size_t len)
 {
     const struct ht_limits *limits = h->conn->limits;
 
@@ -131,6 +131,7 @@ static enum ht1_refusal check_head_limits(const struct h1 *h, size_t len, bool i
 static void begin_head(struct h1 *h)
 {
     h->is_head_started = 1;
+    h->scan = (struct ht1_scan){0, 0, 0}; /* trailers that were swallowed left it behind their end */
     h->head_started_us = ht1s_worker(h)->now_us;
     h->since_ms = ht1s_now_ms(h);
 }
@@ -156,7 +157,7 @@ static size_t take_head(struct h1 *h, const char *bytes, size_t len)
     }
     ssize_t head_len = ht1_scan(&h->scan, bytes, len);
     size_t seen = head_len > 0 ? (size_t)head_len : len;
-    why = head_len < 0 ? HT1_BAD_LINE_END : check_head_limits(h, seen, head_len > 0);
+    why = head_len < 0 ? HT1_BAD_LINE_END : check_head_limits(h, seen);
     if (why != HT1_OK) {
         refuse_head(h, why, bytes, len);
         return len;

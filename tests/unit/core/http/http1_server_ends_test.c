@@ -157,6 +157,28 @@ static void the_rest_of_a_small_body_is_swallowed(void **state)
     assert_false(w->is_eof);
 }
 
+/* Where the swallowed trailers ended says nothing about the next head: neither where its lines are looked for, nor how many
+ * fields they are. */
+static void a_head_behind_swallowed_trailers_is_read_from_its_start(void **state)
+{
+    static const char request[] = "POST /hello HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    static const char rest[] = "0\r\nA: 1\r\nB: 22222222222222222222222222222222222222222222222222222222222222222222\r\n\r\n";
+    struct strbuf many = STRBUF_INIT;
+
+    talk(request);
+    talk(rest);
+    talk("G");
+    assert_has(talk("ET /hello HTTP/1.1\r\n" H "\r\n"), "hello");
+    talk(request);
+    strbuf_adds(&many, rest);
+    strbuf_adds(&many, "GET /hello HTTP/1.1\r\n" H);
+    for (int i = 0; i < 20; i++)
+        strbuf_addf(&many, "%c:\r\n", 'a' + i);
+    strbuf_adds(&many, "\r\n");
+    assert_has(talk_n(many.base, many.len), "hello");
+    strbuf_clear(&many);
+}
+
 static void a_large_rest_closes(void **state)
 {
     talk("POST /hello HTTP/1.1\r\n" H "Content-Length: 10000000\r\n\r\nabc");
@@ -597,6 +619,7 @@ int main(void)
         TEST(a_bad_chunk_after_the_head_only_closes),
         TEST(long_trailers_are_refused),
         TEST(the_rest_of_a_small_body_is_swallowed),
+        TEST(a_head_behind_swallowed_trailers_is_read_from_its_start),
         TEST(a_large_rest_closes),
         TEST(an_endless_rest_closes),
         TEST(a_bad_rest_closes),
