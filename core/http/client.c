@@ -278,7 +278,9 @@ static size_t on_bytes_too_early(struct net_io *io, const char *bytes, size_t le
 
 static void on_refused(struct net_io *io, const char *why)
 {
-    fail_connect(client_of_io(io), io->is_handshaking ? HT_FAIL_TLS : HT_FAIL_CONNECT, why);
+    bool is_tls_failure = io->is_handshaking && !io->is_connecting; /* both are set until it is connected */
+
+    fail_connect(client_of_io(io), is_tls_failure ? HT_FAIL_TLS : HT_FAIL_CONNECT, why);
 }
 
 static void on_early_eof(struct net_io *io)

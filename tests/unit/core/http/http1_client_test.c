@@ -371,9 +371,9 @@ static void waiting_calls_may_end_and_be_cancelled(void **state)
     assert_int_equal(w->num_ready, 1);
 }
 
-static void a_refused_connection_fails_its_calls_unsent(void **state)
+static void is_refused(SSL_CTX *tls)
 {
-    struct ht_client_config config = {.protocol = HT_CLIENT_HTTP1};
+    struct ht_client_config config = {.protocol = HT_CLIENT_HTTP1, .tls = tls};
     struct err err;
 
     close(w->listener);
@@ -387,6 +387,19 @@ static void a_refused_connection_fails_its_calls_unsent(void **state)
         assert_int_equal(w->num_gone, 1);
     }
     w->listener = net_tcp_listen(&w->addr, &w->addr_len);
+}
+
+static void a_refused_connection_fails_its_calls_unsent(void **state)
+{
+    is_refused(NULL);
+}
+
+static void a_connection_refused_before_its_handshake_is_no_tls_failure(void **state)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+    is_refused(ctx);
+    SSL_CTX_free(ctx);
 }
 
 static void a_handshake_that_hangs_times_out(void **state)
@@ -513,6 +526,7 @@ int main(void)
         TEST_UNCONNECTED(waiting_calls_may_end_and_be_cancelled),
         TEST_UNCONNECTED(a_refused_connection_fails_its_calls_unsent),
         TEST_UNCONNECTED(a_handshake_that_hangs_times_out),
+        TEST_UNCONNECTED(a_connection_refused_before_its_handshake_is_no_tls_failure),
         TEST_UNCONNECTED(a_peer_without_tls_is_a_tls_failure),
         TEST(a_websocket_becomes_a_tunnel),
         TEST(a_websocket_without_a_key_gets_one),
