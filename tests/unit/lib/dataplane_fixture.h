@@ -40,6 +40,7 @@ __attribute__((visibility("default"))) const char *__lsan_default_suppressions(v
 static struct {
     int fd;
     uint16_t port;
+    pthread_t thread;
     atomic_uint num_conns, num_requests, num_held;
     atomic_bool may_go; /* for /hold */
 } upstream;
@@ -199,6 +200,26 @@ static inline void *serve_all(void *arg)
 static inline uint16_t port_of(const struct sockaddr_storage *addr)
 {
     return ntohs(((const struct sockaddr_in *)addr)->sin_port);
+}
+
+/* Of a group of tests. */
+static inline int start_upstream(void **state)
+{
+    struct sockaddr_storage addr;
+    socklen_t len;
+
+    signal(SIGPIPE, SIG_IGN);
+    log_init("test", LOG_ERROR);
+    upstream.fd = net_tcp_listen(&addr, &len);
+    upstream.port = port_of(&addr);
+    fcntl(upstream.fd, F_SETFL, fcntl(upstream.fd, F_GETFL) & ~O_NONBLOCK);
+    return pthread_create(&upstream.thread, NULL, serve_all, NULL);
+}
+
+static inline int stop_upstream(void **state)
+{
+    shutdown(upstream.fd, SHUT_RDWR);
+    return pthread_join(upstream.thread, NULL);
 }
 
 /* A port nobody listens on at this moment. */

@@ -351,20 +351,6 @@ int main(void)
         TEST(a_cluster_in_panic_uses_what_it_has),
         TEST(every_request_leaves_a_line_with_its_cause),
     };
-    struct sockaddr_storage addr;
-    socklen_t len;
-    pthread_t thread;
 
-    signal(SIGPIPE, SIG_IGN);
-    log_init("test", LOG_ERROR);
-    upstream.fd = net_tcp_listen(&addr, &len);
-    upstream.port = port_of(&addr);
-    int flags = fcntl(upstream.fd, F_GETFL);
-    fcntl(upstream.fd, F_SETFL, flags & ~O_NONBLOCK);
-    if (pthread_create(&thread, NULL, serve_all, NULL) != 0)
-        return 1;
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    shutdown(upstream.fd, SHUT_RDWR);
-    pthread_join(thread, NULL);
-    return failed;
+    return cmocka_run_group_tests(tests, start_upstream, stop_upstream);
 }
