@@ -252,8 +252,9 @@ static void on_end(struct ht_call *call)
 
 /* ---- failing ---- */
 
-static enum px_retry decide_retry(const struct px_request *req, const struct ht_call *call, enum ht_fail fail)
+static enum px_retry decide_retry(const struct px_request *req, const struct px_endpoint *endpoint, enum ht_fail fail)
 {
+    const struct ht_call *call = &req->attempt.call;
     struct px_retry_facts facts = {
         .fail = fail,
         .num_attempts = req->num_attempts,
@@ -263,16 +264,15 @@ static enum px_retry decide_retry(const struct px_request *req, const struct ht_
         .is_replayable = !req->is_replay_lost,
         .is_idempotent = px_method_is_idempotent(req->x->method),
         /* a name with several addresses: the next attempt takes the next address */
-        .has_other_endpoint =
-            px_cluster_has_other(req->cluster, req->attempt.endpoint) || req->attempt.endpoint->num_addresses > 1,
+        .has_other_endpoint = px_cluster_has_other(req->cluster, endpoint) || endpoint->num_addresses > 1,
     };
 
     return px_retry_decide(&facts);
 }
 
-static void retry(struct px_request *req, enum px_retry how)
+static void retry(struct px_request *req, const struct px_endpoint *endpoint, enum px_retry how)
 {
-    req->attempt.avoid = how == PX_RETRY_OTHER ? req->attempt.endpoint : NULL;
+    req->attempt.avoid = how == PX_RETRY_OTHER ? endpoint : NULL;
     req->attempt.must_be_new = how == PX_RETRY_FRESH;
     req->attempt.is_blocked = false;
     px_series_retry(&req->worker->stats, req->series);
@@ -280,16 +280,22 @@ static void retry(struct px_request *req, enum px_retry how)
     go(req);
 }
 
+static void fail_attempt(struct px_request *req, struct px_endpoint *endpoint, enum ht_fail fail)
+{
+    enum px_retry how = decide_retry(req, endpoint, fail);
+
+    ++endpoint->counts.fails;
+    if (how != PX_RETRY_NO)
+        retry(req, endpoint, how);
+    else
+        px_request_fail(req, px_fail_of_call(fail));
+}
+
 static void on_fail(struct ht_call *call, enum ht_fail fail, const char *detail)
 {
     struct px_request *req = request_of(call);
-    enum px_retry how = decide_retry(req, call, fail);
 
-    ++req->attempt.endpoint->counts.fails;
-    if (how != PX_RETRY_NO)
-        retry(req, how);
-    else
-        px_request_fail(req, px_fail_of_call(fail));
+    fail_attempt(req, req->attempt.endpoint, fail);
 }
 
 static const struct ht_call_ops call_ops = {
@@ -351,6 +357,13 @@ static void send_body(struct px_request *req)
     }
 }
 
+static void count_attempt(struct px_request *req, const struct px_endpoint *endpoint)
+{
+    ++req->num_attempts;
+    if (px_access_log_is_on(req->worker->log))
+        req->endpoint_key = ht_pool_dup(&req->x->pool, endpoint->key);
+}
+
 static void start_on(struct px_request *req, struct px_endpoint *endpoint, struct ht_client_conn *conn)
 {
     struct px_attempt *attempt = &req->attempt;
@@ -360,10 +373,8 @@ static void start_on(struct px_request *req, struct px_endpoint *endpoint, struc
     attempt->started_us = px_request_net(req)->now_us;
     attempt->head_us = 0;
     attempt->is_timer_first_byte = false;
-    ++req->num_attempts;
+    count_attempt(req, endpoint);
     px_endpoint_begin(endpoint);
-    if (px_access_log_is_on(req->worker->log))
-        req->endpoint_key = ht_pool_dup(&req->x->pool, endpoint->key);
     prepare_call(req);
     ht_call_start(conn, &attempt->call);
     px_pool_used(endpoint, conn);
@@ -415,9 +426,10 @@ static void go(struct px_request *req)
         wait_for_turn(req);
         return;
     case PX_POOL_ERROR:
-        break;
+        count_attempt(req, endpoint);
+        fail_attempt(req, endpoint, HT_FAIL_CONNECT);
+        return;
     }
-    px_request_fail(req, PX_FAIL_CONNECT_FAILED);
 }
 
 void px_attempt_begin(struct px_request *req)

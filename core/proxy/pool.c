@@ -125,9 +125,8 @@ static bool may_connect(struct px_endpoint *endpoint)
     return true;
 }
 
-static struct ht_client_conn *connect_to(struct px_endpoint *endpoint)
+static struct ht_client_conn *connect_to(struct px_endpoint *endpoint, const struct px_address *address)
 {
-    const struct px_address *address = px_endpoint_address(endpoint);
     const struct px_cluster *cluster = endpoint->cluster;
     struct ht_client_config config = {
         .protocol = cluster->protocol == CFG_UPSTREAM_H2C ? HT_CLIENT_HTTP2 : HT_CLIENT_HTTP1,
@@ -135,28 +134,37 @@ static struct ht_client_conn *connect_to(struct px_endpoint *endpoint)
         .sni = cluster->sni,
         .connect_timeout_ms = cluster->connect_timeout_ms,
     };
-    struct ht_client_conn *conn = NULL;
+    struct ht_client_conn *conn = ht_client_connect(net_of(endpoint), (const struct sockaddr *)&address->addr, address->len,
+                                                    &config, &pool_ops, endpoint, NULL);
 
     ++endpoint->counts.connects;
-    if (address != NULL)
-        conn = ht_client_connect(net_of(endpoint), (const struct sockaddr *)&address->addr, address->len, &config,
-                                 &pool_ops, endpoint, NULL);
     if (conn == NULL)
         ++endpoint->counts.connect_fails;
+    return conn;
+}
+
+/* An address that cannot even be tried (IPv6, where there is no route for it) is passed over. */
+static struct ht_client_conn *connect_anywhere(struct px_endpoint *endpoint)
+{
+    struct ht_client_conn *conn = NULL;
+
+    for (unsigned i = 0; conn == NULL && i < endpoint->num_addresses; i++)
+        conn = connect_to(endpoint, px_endpoint_address(endpoint));
     return conn;
 }
 
 enum px_pool_result px_pool_take(struct px_endpoint *endpoint, bool must_be_new, struct ht_client_conn **ret_conn)
 {
     struct px_pool *pool = &endpoint->pool;
+    bool has_open = !list_is_empty(&pool->open), may_be_new = (must_be_new || !has_open) && may_connect(endpoint);
 
-    if (!must_be_new && !list_is_empty(&pool->open)) {
+    if (!may_be_new) {
+        if (!has_open)
+            return PX_POOL_FULL;
         *ret_conn = LIST_FIRST(&pool->open, struct ht_client_conn, link);
         return PX_POOL_OK;
     }
-    if (!may_connect(endpoint))
-        return PX_POOL_FULL;
-    struct ht_client_conn *conn = connect_to(endpoint);
+    struct ht_client_conn *conn = connect_anywhere(endpoint);
     if (conn == NULL) {
         px_limit_give(&endpoint->cluster->limits->num_connections);
         return PX_POOL_ERROR;

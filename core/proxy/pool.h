@@ -8,10 +8,11 @@
 
 #include "core/proxy/endpoint.h"
 
-enum px_pool_result { PX_POOL_OK, PX_POOL_FULL /* max_connections: wait */, PX_POOL_ERROR /* cannot even begin */ };
+enum px_pool_result { PX_POOL_OK, PX_POOL_FULL /* max_connections: wait */, PX_POOL_ERROR /* no address can even be tried */ };
 
 void px_pool_init(struct px_pool *pool);
-/* A connection with room for a call. `must_be_new`: not one that carried calls before. */
+/* A connection with room for a call. `must_be_new`: not one that carried calls before, unless max_connections forbids
+ * another: waiting for one of those to go would be worse. */
 enum px_pool_result px_pool_take(struct px_endpoint *endpoint, bool must_be_new, struct ht_client_conn **ret_conn);
 /* After ht_call_start(): the connection moves to where it belongs now. */
 void px_pool_used(struct px_endpoint *endpoint, struct ht_client_conn *conn);

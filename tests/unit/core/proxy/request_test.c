@@ -112,6 +112,21 @@ static void a_dead_endpoint_costs_no_request(void **state)
         assert_has(ask_raw(post, sizeof(post) - 1), "\r\n\r\nhello");
 }
 
+/* No route to it, a socket file that is gone: the kernel says so at once. */
+static void an_endpoint_that_cannot_even_be_tried_costs_no_request(void **state)
+{
+    begin_document(RULE("/nowhere", "nowhere") "," RULE("/somewhere", "somewhere") ",");
+    add_resource("cluster", "service/default/nowhere:80", "{\"host\":\"nowhere\"}");
+    add_resource("endpoints", "service/default/nowhere:80", "{\"endpoints\":[{\"host\":\"255.255.255.255\",\"port\":9}]}");
+    add_resource("cluster", "service/default/somewhere:80", "{\"host\":\"somewhere\"}");
+    add_resource("endpoints", "service/default/somewhere:80",
+                 "{\"endpoints\":[{\"host\":\"255.255.255.255\",\"port\":9},{\"host\":\"127.0.0.1\",\"port\":%u}]}", upstream.port);
+    send_document();
+    for (int i = 0; i < 30; i++)
+        assert_status("/somewhere", 200);
+    assert_status("/nowhere", 502);
+}
+
 static void only_what_may_be_repeated_is_repeated(void **state)
 {
     static const char post[] = "POST /die-when-reused HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx";
@@ -196,6 +211,7 @@ int main(void)
         TEST(a_body_goes_both_ways),
         TEST(a_websocket_is_a_tunnel),
         TEST(a_dead_endpoint_costs_no_request),
+        TEST(an_endpoint_that_cannot_even_be_tried_costs_no_request),
         TEST(only_what_may_be_repeated_is_repeated),
         TEST(the_limit_of_requests_answers_at_once),
         TEST(a_request_that_waits_gets_the_connection_that_becomes_free),
