@@ -257,8 +257,8 @@ static void prepare_call(struct probe *probe)
         .pool = &probe->pool,
         .method = is_grpc ? SLICE("POST") : SLICE("GET"),
         .scheme = probe->cluster->tls != NULL ? SLICE("https") : SLICE("http"),
-        .authority = check->host.len != 0 ? check->host : probe->cluster->host,
-        .target = is_grpc ? SLICE("/grpc.health.v1.Health/Check") : check->path,
+        .authority = ht_pool_dup(&probe->pool, check->host.len != 0 ? check->host : probe->cluster->host),
+        .target = is_grpc ? SLICE("/grpc.health.v1.Health/Check") : ht_pool_dup(&probe->pool, check->path),
         .request_headers = &probe->headers,
         .request_length = -1,
         .has_body = is_grpc,
@@ -283,21 +283,19 @@ static void send_grpc_request(struct probe *probe)
     ht_call_end(&probe->call, NULL);
 }
 
-static SSL_CTX *tls_of(const struct probe *probe)
+static const struct net_tls_client *tls_of(const struct px_config *config, const struct cfg_cluster *cluster)
 {
-    const struct px_config *config = probe->health->config;
-    const struct net_tls_client *tls = config->cluster_tls[probe->cluster - config->snapshot->clusters];
-
-    return tls != NULL ? net_tls_client_ctx(tls) : NULL;
+    return config->cluster_tls[cluster - config->snapshot->clusters];
 }
 
 static bool start_http(struct probe *probe, const struct sockaddr *addr, socklen_t len)
 {
     const struct cfg_cluster *cluster = probe->cluster;
+    const struct net_tls_client *tls = tls_of(probe->health->config, cluster);
     bool is_http2 = cluster->check.kind == CFG_CHECK_GRPC || cluster->protocol == CFG_UPSTREAM_H2C;
     struct ht_client_config config = {
         .protocol = is_http2 ? HT_CLIENT_HTTP2 : HT_CLIENT_HTTP1,
-        .tls = tls_of(probe),
+        .tls = tls != NULL ? net_tls_client_ctx(tls) : NULL,
         .sni = cluster->tls != NULL ? cluster->tls->hostname.base : NULL,
         .connect_timeout_ms = cluster->check.timeout_ms,
     };
@@ -377,8 +375,20 @@ static struct probe *probe_new(struct px_health *health, struct slice cluster, s
     return probe;
 }
 
-static void see_endpoint(struct px_health *health, struct hashmap *known, const struct cfg_cluster *cluster,
-                         const struct cfg_endpoint *endpoint)
+/* Whether the check that runs is one as the new configuration wants it: then it may go on. It holds nothing of the old
+ * one's: else an endpoint that never answers would never be found out while changes come faster than checks end. */
+static bool is_as_wanted(const struct probe *probe, const struct px_config *config, const struct cfg_cluster *cluster)
+{
+    const struct cfg_health_check *has = &probe->cluster->check, *wanted = &cluster->check;
+
+    return has->kind == wanted->kind && has->timeout_ms == wanted->timeout_ms && slice_eq(has->path, wanted->path) &&
+           slice_eq(has->host, wanted->host) && slice_eq(has->grpc_service, wanted->grpc_service) &&
+           probe->cluster->protocol == cluster->protocol && slice_eq(probe->cluster->host, cluster->host) &&
+           tls_of(probe->health->config, probe->cluster) == tls_of(config, cluster);
+}
+
+static void see_endpoint(struct px_health *health, struct hashmap *known, const struct px_config *config,
+                         const struct cfg_cluster *cluster, const struct cfg_endpoint *endpoint)
 {
     struct probe *fresh = probe_new(health, cluster->name, endpoint->key);
     size_t key_len = cluster->name.len + 1 + endpoint->key.len;
@@ -391,10 +401,11 @@ static void see_endpoint(struct px_health *health, struct hashmap *known, const 
     } else {
         probe_free(fresh);
     }
+    bool starts_over = is_new || (probe->is_running && !is_as_wanted(probe, config, cluster));
     probe->is_seen = true;
     probe->cluster = cluster;
     probe->endpoint = endpoint;
-    if (is_new || probe->is_running) { /* a running check holds texts of the old configuration: it starts over */
+    if (starts_over) {
         stop_check(probe);
         schedule(probe, on_due, rng_below(&health->rng, MIN(cluster->check.interval_ms, (uint32_t)SPREAD_MS)));
     }
@@ -419,7 +430,7 @@ void px_health_configure(struct px_health *health, struct px_config *config)
     for (uint32_t i = 0; i < snapshot->num_clusters; i++) {
         const struct cfg_cluster *cluster = &snapshot->clusters[i];
         for (uint32_t j = 0; cluster->check.kind != CFG_CHECK_NONE && j < cluster->num_endpoints; j++)
-            see_endpoint(health, &known, cluster, &cluster->endpoints[j]);
+            see_endpoint(health, &known, config, cluster, &cluster->endpoints[j]);
     }
     hashmap_clear(&known);
     LIST_FOR_SAFE(probe, &health->probes, struct probe, link)
