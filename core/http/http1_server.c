@@ -69,7 +69,9 @@ static uint64_t phase_deadline(const struct h1 *h)
 
 static uint64_t write_deadline(const struct h1 *h)
 {
-    return h->is_writing ? later(h->write_since_ms, h->conn->limits->write_idle_timeout_ms) : UINT64_MAX;
+    uint64_t since_ms = MAX(h->write_since_ms, h->conn->io.last_sent_ms);
+
+    return h->is_writing ? later(since_ms, h->conn->limits->write_idle_timeout_ms) : UINT64_MAX;
 }
 
 void ht1s_arm(struct h1 *h)
@@ -240,10 +242,6 @@ static void on_timer(struct timer *timer)
     struct h1 *h = CONTAINER_OF(timer, struct h1, timer);
     uint64_t now = ht1s_now_ms(h);
 
-    if (h->is_writing && h->conn->io.bytes_out != h->write_mark) {
-        h->write_mark = h->conn->io.bytes_out;
-        h->write_since_ms = h->conn->io.last_progress_ms;
-    }
     if (write_deadline(h) <= now)
         ht1s_fail(h, HT_CLOSE_TIMEOUT_WRITE);
     else if (MIN(phase_deadline(h), request_deadline(h)) <= now)

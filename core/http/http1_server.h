@@ -33,8 +33,7 @@ struct h1 {
     struct slice websocket_key;
     uint64_t head_started_us;
     uint64_t since_ms; /* what the phase's timeout counts from */
-    uint64_t write_since_ms; /* output waits without progress since then */
-    uint64_t write_mark; /* io.bytes_out then */
+    uint64_t write_since_ms; /* output waits since then */
     unsigned has_exchange : 1, is_over : 1 /* on_close is due */, is_head_started : 1, has_skipped_crlf : 1,
         is_chunked : 1 /* request */, keep_alive : 1, must_continue : 1 /* 100 is owed */, has_resumed : 1,
         is_response_chunked : 1, is_until_close : 1, has_no_body : 1 /* response: HEAD, 204, 304 */,

@@ -21,7 +21,6 @@ void ht1s_note_pending(struct h1 *h, ssize_t pending)
         return;
     h->is_writing = 1;
     h->write_since_ms = ht1s_now_ms(h);
-    h->write_mark = h->conn->io.bytes_out;
     ht1s_arm(h);
 }
 

@@ -404,10 +404,12 @@ static void write_frames(struct ht_h2 *h2)
         if (h2->batch_len == 0 || h2->is_closed)
             return;
         ssize_t left = net_io_write(h2->io, &iov, 1);
-        if (left < 0)
+        if (left < 0) {
             h2->is_closed = 1; /* on_error follows */
-        else if (left > 0)
+        } else if (left > 0) {
             h2->is_blocked = 1;
+            h2->blocked_ms = net_now_ms(h2->worker);
+        }
     }
 }
 

@@ -93,6 +93,7 @@ struct ht_h2 {
         is_reading_paused : 1, is_in_turn : 1, is_closed : 1 /* nothing goes out any more */;
     const char
         *flood; /* what the peer floods us with, or NULL: the connection must end with ENHANCE_YOUR_CALM */
+    uint64_t blocked_ms; /* since when is_blocked */
     uint64_t glitches_at_ms;
     uint32_t glitches[HT_H2_NUM_GLITCHES];
 };

@@ -373,7 +373,7 @@ static uint64_t conn_deadline(const struct server *server)
     const struct ht_limits *limits = server->conn->limits;
 
     if (server->h2.is_blocked)
-        return after(server->conn->io.last_progress_ms, limits->write_idle_timeout_ms);
+        return after(MAX(server->h2.blocked_ms, server->conn->io.last_sent_ms), limits->write_idle_timeout_ms);
     if (!server->has_settings)
         return after(server->adopted_ms, limits->handshake_timeout_ms);
     if (is_in_head(server))

@@ -137,6 +137,7 @@ ssize_t net_io_send(struct net_io *io, const struct iovec *iov, int num)
         return errno == EAGAIN ? 0 : fail_errno(io);
     io->bytes_out += (uint64_t)sent;
     progress(io);
+    io->last_sent_ms = io->last_progress_ms;
     return sent;
 }
 

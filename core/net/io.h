@@ -72,6 +72,7 @@ struct net_io {
     struct net_io_linger *linger; /* owned; while closing gracefully */
     uint64_t bytes_in, bytes_out; /* on the wire */
     uint64_t last_progress_ms;  /* when bytes last moved in either direction (worker clock) */
+    uint64_t last_sent_ms;      /* when the kernel last took some; 0: never */
     struct sockaddr_storage remote, local; /* numeric; filled for servers at accept, for clients after connect */
 };
 

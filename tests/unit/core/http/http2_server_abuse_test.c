@@ -595,6 +595,30 @@ static void a_reader_that_stops_times_out(void **state)
     assert_int_equal(seen_at(0)->why, HT_CLOSE_TIMEOUT_WRITE);
 }
 
+/* What it says meanwhile is not what we wait for. */
+static void a_client_that_talks_and_does_not_read_is_cut_off(void **state)
+{
+    start_clock();
+    raw_hello(&raw);
+    u32_frame(WINDOW_UPDATE, 0, 0x70000000);
+    raw_get(&raw, 1, "/");
+    RAW_UNTIL(&raw, seen_log.num_requests == 1);
+    u32_frame(WINDOW_UPDATE, 1, 0x70000000);
+    raw.reads_nothing = true;
+    ht_exchange_head(seen_at(0)->x, 200, NULL, -1);
+    for (int i = 0; i < 200; i++) { /* until the socket takes no more */
+        write_until_full(seen_at(0));
+        raw_turn(&raw);
+    }
+    for (int i = 0; i < 5 && raw.conn != NULL; i++) {
+        sleep_ms(30000);
+        u32_frame(WINDOW_UPDATE, 0, 1);
+        raw_turn(&raw);
+    }
+    assert_null(raw.conn);
+    assert_int_equal(seen_at(0)->why, HT_CLOSE_TIMEOUT_WRITE);
+}
+
 static void a_long_stream_without_traffic_lives_on(void **state)
 {
     struct iovec iov = {"x", 1};
@@ -746,6 +770,7 @@ int main(void)
         T(an_honest_busy_client_is_left_alone),
         T(an_idle_connection_is_closed),
         T(a_silent_preface_times_out),
+        T(a_client_that_talks_and_does_not_read_is_cut_off),
         T(a_slow_head_times_out),
         T(a_slow_malformed_head_times_out),
         T(a_slow_body_is_answered_408),
