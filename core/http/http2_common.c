@@ -167,6 +167,8 @@ static const struct {
     [HT_H2_UNKNOWN] = {"flood of unknown frames", 400, 50},
 };
 
+enum { GLITCH = 1000 }; /* counted in thousandths: then a millisecond fades `fades` of them, and none is lost by rounding */
+
 static void fade(struct ht_h2 *h2)
 {
     uint64_t now = net_now_ms(h2->worker), elapsed = now - h2->glitches_at_ms;
@@ -174,16 +176,15 @@ static void fade(struct ht_h2 *h2)
     if (elapsed < 100)
         return;
     h2->glitches_at_ms = now;
-    for (int i = 0; i < HT_H2_NUM_GLITCHES; i++) {
-        uint64_t less = elapsed * glitch_table[i].fades / 1000;
-        h2->glitches[i] -= (uint32_t)MIN(less, h2->glitches[i]);
-    }
+    for (int i = 0; i < HT_H2_NUM_GLITCHES; i++)
+        h2->glitches[i] -= (uint32_t)MIN(elapsed * glitch_table[i].fades, h2->glitches[i]);
 }
 
 bool ht_h2_glitch(struct ht_h2 *h2, enum ht_h2_glitch kind)
 {
     fade(h2);
-    if (++h2->glitches[kind] <= glitch_table[kind].limit)
+    h2->glitches[kind] += GLITCH;
+    if (h2->glitches[kind] <= glitch_table[kind].limit * GLITCH)
         return false;
     h2->flood = glitch_table[kind].name;
     return true;
@@ -222,7 +223,7 @@ bool ht_h2_glitch_data(struct ht_h2 *h2, const nghttp2_frame *frame)
 
 static void forgive(struct ht_h2 *h2, enum ht_h2_glitch kind, uint32_t less)
 {
-    h2->glitches[kind] -= MIN(less, h2->glitches[kind]);
+    h2->glitches[kind] -= MIN(less * GLITCH, h2->glitches[kind]);
 }
 
 void ht_h2_worked(struct ht_h2 *h2, size_t bytes)

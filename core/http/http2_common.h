@@ -95,7 +95,7 @@ struct ht_h2 {
         *flood; /* what the peer floods us with, or NULL: the connection must end with ENHANCE_YOUR_CALM */
     uint64_t blocked_ms; /* since when is_blocked */
     uint64_t glitches_at_ms;
-    uint32_t glitches[HT_H2_NUM_GLITCHES];
+    uint32_t glitches[HT_H2_NUM_GLITCHES]; /* in thousandths */
 };
 
 struct ht_h2_stream {

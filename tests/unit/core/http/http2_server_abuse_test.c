@@ -619,6 +619,23 @@ static void a_client_that_talks_and_does_not_read_is_cut_off(void **state)
     assert_int_equal(seen_at(0)->why, HT_CLOSE_TIMEOUT_WRITE);
 }
 
+/* 2 SETTINGS a second fade, also for who sends other things in between. */
+static void what_is_seldom_is_forgiven_however_often_it_is_looked_at(void **state)
+{
+    uint8_t ping[8] = {0};
+
+    limits.idle_timeout_ms = 0;
+    start_clock();
+    raw_hello(&raw);
+    for (int i = 0; i < 1000; i++) {
+        if (i % 4 == 0)
+            raw_frame(&raw, SETTINGS, 0, 0, NULL, 0);
+        raw_frame(&raw, PING, ACK, 0, ping, sizeof(ping));
+        sleep_ms(120);
+    }
+    assert_false(raw.is_eof);
+}
+
 static void a_long_stream_without_traffic_lives_on(void **state)
 {
     struct iovec iov = {"x", 1};
@@ -749,6 +766,7 @@ int main(void)
         T(a_body_over_the_limit_is_cut_off),
         T(rapid_resets_end_the_connection),
         T(slower_resets_end_it_too),
+        T(what_is_seldom_is_forgiven_however_often_it_is_looked_at),
         T(provoked_resets_end_the_connection),
         T(malformed_requests_without_end_end_the_connection),
         T(ping_flood_ends_it),
