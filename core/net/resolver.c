@@ -1,7 +1,8 @@
 /* One thread, one c-ares channel for servers and one for /etc/hosts.
  *
  * start -> queue -> the thread asks -> message to the worker -> on_done. One message is sent for each start, also when the
- * thread ends, but none once it was cancelled: the question to the server is not worth taking back, its answer is dropped. When /etc/resolv.conf changes the channel is made anew, once no question is open. */
+ * thread ends, but none once it was cancelled: the question to the server is not worth taking back, its answer is dropped.
+ * When /etc/resolv.conf changes the channels are made anew, and questions that are open are asked again. */
 #include "core/net/resolver.h"
 
 #include "core/net/io.h"
@@ -57,7 +58,6 @@ static struct {
     ares_channel dns, file;
     bool has_channels;
     struct timespec conf_time; /* of /etc/resolv.conf, as read */
-    unsigned num_open;
     struct pollfd fds[MAX_SOCKETS + 1];
     unsigned num_fds;
 } own;
@@ -229,20 +229,31 @@ static void close_channels(void)
     ares_destroy(own.file);
 }
 
+/* What is open is asked again (see on_answer()): the servers of before may be gone for good. */
+static void replace_channels(void)
+{
+    ares_channel dns = own.dns, file = own.file;
+    bool had_channels = own.has_channels;
+
+    own.dns = new_channel("b");
+    own.file = new_channel("f");
+    own.has_channels = true;
+    if (!had_channels)
+        return;
+    ares_destroy(dns);
+    ares_destroy(file);
+}
+
 static void refresh_channels(void)
 {
     struct stat st;
 
     if (stat("/etc/resolv.conf", &st) != 0)
         st.st_mtim = (struct timespec){0, 0};
-    if (own.has_channels && (own.num_open != 0 || (st.st_mtim.tv_sec == own.conf_time.tv_sec &&
-                                                    st.st_mtim.tv_nsec == own.conf_time.tv_nsec)))
+    if (own.has_channels && st.st_mtim.tv_sec == own.conf_time.tv_sec && st.st_mtim.tv_nsec == own.conf_time.tv_nsec)
         return;
-    close_channels();
     own.conf_time = st.st_mtim;
-    own.dns = new_channel("b");
-    own.file = new_channel("f");
-    own.has_channels = true;
+    replace_channels();
 }
 
 static void ask(ares_channel channel, struct net_resolve *resolve);
@@ -251,14 +262,13 @@ static void on_answer(void *data, int status, int timeouts, struct ares_addrinfo
 {
     struct net_resolve *resolve = data;
 
-    own.num_open--;
     if (status == ARES_SUCCESS) {
         take_addresses(resolve, info);
         ares_freeaddrinfo(info);
         if (resolve->answer.num == 0)
             status = ARES_ENODATA;
     }
-    if (status != ARES_SUCCESS && resolve->is_from_file && own.has_channels) {
+    if (status != ARES_SUCCESS && own.has_channels && (resolve->is_from_file || status == ARES_EDESTRUCTION)) {
         resolve->is_from_file = false;
         ask(own.dns, resolve);
         return;
@@ -272,7 +282,6 @@ static void ask(ares_channel channel, struct net_resolve *resolve)
 {
     static const struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC};
 
-    own.num_open++;
     ares_getaddrinfo(channel, resolve->name, NULL, &hints, on_answer, resolve);
 }
 

@@ -7,10 +7,14 @@
 #include "tests/unit/lib/net_probe.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -152,11 +156,12 @@ static void expect(const char *name, const char *text)
     assert_string_equal(said.base, text);
 }
 
+static char servers[64];
+
 static int setup(void **state)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(addr);
-    char servers[64];
 
     server_fd = socket(AF_INET, SOCK_DGRAM, 0);
     assert_int_equal(bind(server_fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
@@ -270,6 +275,39 @@ static void stopping_ends_what_is_open(void **state)
     expect("six.test", "[fd00::6]:80 ttl 10"); /* and starts again */
 }
 
+/* ---- a configuration that changes: in a file system of our own, where we may have one ---- */
+
+static char conf_path[] = "/tmp/resolver_test.XXXXXX";
+static bool has_own_conf;
+
+static void take_own_conf(void)
+{
+    close(mkstemp(conf_path));
+    has_own_conf = unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                   mount(conf_path, "/etc/resolv.conf", NULL, MS_BIND, NULL) == 0;
+}
+
+/* The servers of before may never answer: what was asked of them would keep the new ones from being seen. */
+static void a_new_configuration_is_taken_while_questions_are_open(void **state)
+{
+    if (!has_own_conf)
+        skip();
+    net_resolver_stop();
+    assert_int_equal(net_resolver_configure(servers, 60000, 1, NULL), 0);
+    unsigned before = atomic_load(&num_questions);
+    num_done = 0;
+    struct net_resolve *open = net_resolve_start(worker, SLICE("silent.test"), 80, on_done, NULL);
+    TURN_UNTIL(worker, atomic_load(&num_questions) == before + 2); /* A and AAAA */
+    assert_int_equal(utimensat(AT_FDCWD, conf_path, (struct timespec[]){{1, 0}, {1, 0}}, 0), 0);
+    net_resolve_start(worker, SLICE("six.test"), 80, on_done, NULL);
+    TURN_UNTIL(worker, num_done == 1);
+    assert_string_equal(said.base, "[fd00::6]:80 ttl 10");
+    TURN_UNTIL(worker, atomic_load(&num_questions) == before + 6); /* and the open one is asked again */
+    net_resolve_cancel(open);
+    net_resolver_stop();
+    assert_int_equal(net_resolver_configure(servers, 100, 1, NULL), 0);
+}
+
 static void many_lookups_at_once(void **state)
 {
     num_done = 0;
@@ -297,8 +335,12 @@ int main(void)
         cmocka_unit_test(failures_say_what_and_why),
         cmocka_unit_test(a_cancelled_lookup_is_silent),
         cmocka_unit_test(stopping_ends_what_is_open),
+        cmocka_unit_test(a_new_configuration_is_taken_while_questions_are_open),
         cmocka_unit_test(many_lookups_at_once),
         cmocka_unit_test(servers_are_checked),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    take_own_conf();
+    int failed = cmocka_run_group_tests(tests, setup, teardown);
+    unlink(conf_path);
+    return failed;
 }
