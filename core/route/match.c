@@ -12,23 +12,40 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Percent- and plus-decoding; a stray % stands for itself, as every form parser takes it. */
+/* Percent- and plus-decoding; a stray % stands for itself, as every form parser takes it. Takes one character off. */
+static char take_char(struct slice *raw)
+{
+    char c = raw->base[0];
+    size_t len = 1;
+    int high, low;
+    if (c == '%' && raw->len > 2 && (high = hex_value(raw->base[1])) >= 0 && (low = hex_value(raw->base[2])) >= 0) {
+        c = (char)(high << 4 | low);
+        len = 3;
+    } else if (c == '+') {
+        c = ' ';
+    }
+    raw->base += len;
+    raw->len -= len;
+    return c;
+}
+
 static struct slice decode(const struct rt_request *request, struct slice raw)
 {
     if (memchr(raw.base, '%', raw.len) == NULL && memchr(raw.base, '+', raw.len) == NULL)
         return raw;
     char *text = request->alloc(request->alloc_data, raw.len), *end = text;
-    for (size_t i = 0; i < raw.len; ++i) {
-        int high, low;
-        if (raw.base[i] == '%' && i + 2 < raw.len && (high = hex_value(raw.base[i + 1])) >= 0 &&
-            (low = hex_value(raw.base[i + 2])) >= 0) {
-            *end++ = (char)(high << 4 | low);
-            i += 2;
-        } else {
-            *end++ = raw.base[i] == '+' ? ' ' : raw.base[i];
-        }
-    }
+    while (raw.len != 0)
+        *end++ = take_char(&raw);
     return slice_make(text, (size_t)(end - text));
+}
+
+static bool decodes_to(struct slice raw, struct slice text)
+{
+    size_t at = 0;
+    while (raw.len != 0)
+        if (at == text.len || take_char(&raw) != text.base[at++])
+            return false;
+    return at == text.len;
 }
 
 static struct slice cut(struct slice *rest, char separator)
@@ -48,7 +65,7 @@ bool rt_query_value(const struct rt_request *request, struct slice name, struct 
     while (rest.len > 0) {
         struct slice value = cut(&rest, '&');
         struct slice key = cut(&value, '=');
-        if (slice_eq(decode(request, key), name)) {
+        if (decodes_to(key, name)) {
             *ret_value = decode(request, value);
             return true;
         }

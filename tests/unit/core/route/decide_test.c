@@ -61,8 +61,11 @@ static struct slice find_header(const void *data, struct slice name)
     return (struct slice){NULL, 0};
 }
 
+static size_t bytes_taken;
+
 static void *alloc(void *data, size_t size)
 {
+    bytes_taken += size;
     return arena_alloc(data, size);
 }
 
@@ -137,6 +140,21 @@ static void method_then_headers_then_queries_decide(void **state)
     expect_cluster(s, (struct ask){.host = "q", .path = "/d", .query = "x=1&q=a+b&q=c"}, "q1");
     expect_cluster(s, (struct ask){.host = "q", .path = "/d", .query = "q=c&q=a+b"}, "root"); /* the first counts */
     expect_cluster(s, (struct ask){.host = "q", .path = "/d", .method = "POST", .headers = {{"x-a", "1"}}}, "post");
+    cfg_snapshot_unref(s);
+}
+
+/* Names are compared where they are: a query of thousands of them, looked at by every candidate, must not fill a pool. */
+static void only_the_value_looked_for_takes_memory(void **state)
+{
+    struct cfg_snapshot *s = build_snapshot(precedence);
+    struct strbuf query = STRBUF_INIT;
+    for (int i = 0; i < 1000; ++i)
+        strbuf_addf(&query, "%%61+%d=%%62&", i);
+    strbuf_adds(&query, "%=1&%7=2&%g1=3&qq=4&%71=a%20b");
+    bytes_taken = 0;
+    expect_cluster(s, (struct ask){.host = "q", .path = "/d", .query = query.base}, "q1");
+    assert_in_range(bytes_taken, 1, 16);
+    strbuf_clear(&query);
     cfg_snapshot_unref(s);
 }
 
@@ -501,6 +519,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_win_by_exactness_then_length_then_regex),
         cmocka_unit_test(method_then_headers_then_queries_decide),
+        cmocka_unit_test(only_the_value_looked_for_takes_memory),
         cmocka_unit_test(the_oldest_route_wins_a_tie),
         cmocka_unit_test(hosts_win_by_exactness_then_wildcard_length),
         cmocka_unit_test(the_most_specific_server_isolates),
