@@ -19,6 +19,7 @@ enum {
     LINGER_MS = 1000, /* for the last GOAWAY to arrive */
     DRAIN_WAIT_MS = 1000, /* for the PING between the two GOAWAYs */
     SWALLOW_MS = 5000, /* for the rest of a request after its answer */
+    STOP_MS = 200, /* between an answer and the stop of a rest that is not swallowed */
 };
 
 static struct server *server_of(struct ht_server_conn *conn)
@@ -85,8 +86,8 @@ static void stop_request(struct server *server, int32_t id)
 }
 
 /* The answer's end is decided, the request's is not in. A rest that is short and of known length gets the
- * window for all of it at once, ahead of the answer: curl 7.88 reads nothing more after that. Any other is
- * stopped behind the answer. */
+ * window for all of it at once, ahead of the answer: curl 7.88 reads nothing more after that. Any other gets no
+ * window, and is stopped a moment behind the answer. */
 void ht2s_plan_rest(struct stream *stream)
 {
     struct server *server = stream->server;
@@ -94,14 +95,23 @@ void ht2s_plan_rest(struct stream *stream)
     int64_t left = stream->x.content_length - (int64_t)stream->x.body_bytes_in;
     struct rest *rest;
 
-    if (stream->h2.is_remote_done || stream->is_connect || left <= 0 || (uint64_t)left > most)
+    if (stream->h2.is_remote_done)
         return;
     rest = xmalloc(sizeof(*rest));
-    *rest = (struct rest){.id = stream->h2.id, .deadline_ms = UINT64_MAX};
+    *rest = (struct rest){
+        .id = stream->h2.id, .is_swallowed = left > 0 && (uint64_t)left <= most, .deadline_ms = UINT64_MAX};
     list_init(&rest->link);
     list_push(&server->rests, &rest->link);
-    (void)nghttp2_session_set_local_window_size(server->h2.session, NGHTTP2_FLAG_NONE, rest->id,
-                                                MAX((int32_t)left + HT_H2_FIRST_WINDOW, HT_STREAM_WINDOW));
+    if (rest->is_swallowed)
+        (void)nghttp2_session_set_local_window_size(server->h2.session, NGHTTP2_FLAG_NONE, rest->id,
+                                                    MAX((int32_t)left + HT_H2_FIRST_WINDOW, HT_STREAM_WINDOW));
+}
+
+bool ht2s_is_swallowed(struct server *server, int32_t id)
+{
+    const struct rest *rest = find_rest(server, id);
+
+    return rest != NULL && rest->is_swallowed;
 }
 
 void ht2s_answer_is_out(struct server *server, int32_t id)
@@ -112,7 +122,7 @@ void ht2s_answer_is_out(struct server *server, int32_t id)
         stop_request(server, id);
         return;
     }
-    rest->deadline_ms = ht2s_now_ms(server) + SWALLOW_MS;
+    rest->deadline_ms = ht2s_now_ms(server) + (rest->is_swallowed ? SWALLOW_MS : STOP_MS);
     wake_by(server, rest->deadline_ms);
 }
 

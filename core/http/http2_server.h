@@ -23,12 +23,13 @@ struct server {
         is_closing : 1 /* a last GOAWAY is queued */, is_io_closed : 1;
 };
 
-/* A request that is answered before it is whole, and so near its end that the rest is read and dropped.
- * Clients (curl 7.88 among them) take a RST_STREAM for the failure of all, also of an answer they have not
- * looked at yet. */
+/* A request that is answered before it is whole. A short rest is read and dropped; any other is stopped,
+ * but not at once: clients (curl 7.88 among them) take a RST_STREAM for the failure of all, also of an answer they
+ * have not looked at yet, as when both come in one read. */
 struct rest {
     struct list link;
     int32_t id;
+    bool is_swallowed;
     uint64_t deadline_ms; /* UINT64_MAX until the answer is out */
 };
 
@@ -78,6 +79,7 @@ void ht2s_start_drain(struct server *server);
 void ht2s_send_final_goaway(struct server *server);
 /* The answer's end is decided, the request's is not in: is its rest worth swallowing? */
 void ht2s_plan_rest(struct stream *stream);
+bool ht2s_is_swallowed(struct server *server, int32_t id);
 /* The last frame of an answer is out, the request is not whole. */
 void ht2s_answer_is_out(struct server *server, int32_t id);
 void ht2s_forget_rest(struct server *server, int32_t id);

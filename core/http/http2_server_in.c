@@ -73,7 +73,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 
     (void)nghttp2_session_consume_connection(session, len); /* fails only with a session that fails anyway */
     if (stream == NULL) {
-        (void)nghttp2_session_consume_stream(session, id, len); /* the rest of what is answered */
+        if (ht2s_is_swallowed(server, id)) /* the rest of what is answered */
+            (void)nghttp2_session_consume_stream(session, id, len);
         return 0;
     }
     stream->x.body_bytes_in += len;

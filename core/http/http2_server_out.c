@@ -94,7 +94,7 @@ static void x_head(struct ht_exchange *x, unsigned status, const struct ht_heade
 
     if (stream->is_ended || x->is_head_sent)
         return;
-    x->is_tunnel = stream->is_connect && (status == 101 || status / 100 == 2);
+    x->is_tunnel = stream->is_connect && (status == 101 || (x->upgrade.len == 0 && status / 100 == 2));
     if (status == 101)
         status = 200;
     x->is_head_sent = 1;

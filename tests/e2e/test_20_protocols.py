@@ -297,6 +297,23 @@ def test_early_hints_pass(make_raw, make_proxy):
     assert seen.startswith(b"HTTP/1.1 103 ") and b"HTTP/1.1 200 " in seen and seen.endswith(b"ok")
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_an_early_answer_to_a_large_upload_is_seen(version, make_raw, make_proxy, tmp_path):
+    """curl 7.88 shows nothing of an answer when the RST_STREAM that stops the upload comes in the same read."""
+    def script(sock, record):
+        if Raw.read_head(sock, record) is not None:
+            sock.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: 5\r\nconnection: close\r\n\r\nearly")
+            while sock.recv(65536):
+                pass
+
+    _, port = make_proxy(make_raw(script).port, certificate=make_certificate(tmp_path, "a.test"))
+    upload = tmp_path / "upload"
+    upload.write_bytes(bytes(4 << 20))
+    out = curl(version, "--cacert", tmp_path / "a.test.crt", "--resolve", f"a.test:{port}:127.0.0.1", "-T", upload,
+               "-w", "\n%{http_code}", f"https://a.test:{port}/")
+    assert out == "early\n413"
+
+
 def test_expect_gets_its_100_before_the_body(echo, make_proxy):
     _, port = make_proxy(echo.port)
     with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
