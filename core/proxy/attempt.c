@@ -208,11 +208,21 @@ static void begin_tunnel(struct px_request *req)
         ht_call_end(&req->attempt.call, NULL);
 }
 
+/* Over HTTP/2 any 2xx opens the WebSocket, also one by which an HTTP/1 upstream declines to switch. */
+static bool would_seem_to_switch(const struct px_request *req, const struct ht_call *call)
+{
+    return req->x->upgrade.len != 0 && req->x->version == HT_HTTP2 && !call->is_tunnel && call->status / 100 == 2;
+}
+
 static void on_head(struct ht_call *call)
 {
     struct px_request *req = request_of(call);
     unsigned status = call->status;
 
+    if (would_seem_to_switch(req, call)) {
+        px_request_fail(req, PX_FAIL_UPSTREAM_PROTOCOL);
+        return;
+    }
     req->attempt.head_us = px_request_net(req)->now_us;
     if (req->attempt.is_timer_first_byte)
         timer_stop(&req->attempt.timer);

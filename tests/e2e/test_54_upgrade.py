@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from lib.http2 import END_STREAM, HEADERS, Http2, frame, request
+from lib.http2 import DATA, END_STREAM, HEADERS, Http2, frame, pseudo, request
 from lib.upstream import Echo, Raw
 from lib.wire import Client, Strict, ask, get
 
@@ -164,6 +164,22 @@ def test_websocket_over_http2_needs_its_own_rules(port, answering):
             client.until(lambda: 1 in client.ended or 1 in client.resets or client.goaway is not None)
             assert client.status(1) is None or client.status(1) >= 400
         check_no_tunnel(answering)
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"204 No Content", b"403 Forbidden"])
+def test_an_answer_that_declines_never_opens_a_websocket_over_http2(status, port, answering):
+    """There any 2xx would be taken for the switch (RFC 8441)."""
+    answering.received.clear()
+    body = b"" if status.startswith(b"204") else b"content-length: 2\r\n"
+    answering.answer = b"HTTP/1.1 " + status + b"\r\n" + body + b"\r\n" + (b"no" if body else b"")
+    with Http2(port) as client:
+        client.until(lambda: client.frames, "SETTINGS")
+        client.send(request(1, pseudo(b"/ws", b"CONNECT") + [(b":protocol", b"websocket")], end=False))
+        client.until(lambda: 1 in client.ended)
+        assert client.status(1) == (403 if status.startswith(b"403") else 502)
+        client.send(frame(DATA, 0, 1, SMUGGLED))
+        assert client.is_alive()
+    check_no_tunnel(answering)
 
 
 # ---- expectations ----
