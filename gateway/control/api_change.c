@@ -5,6 +5,8 @@
 #include "gateway/control/api_internal.h"
 
 #include "core/base/crypto.h"
+#include "core/model/object/core.h"
+#include "core/net/tls_context.h"
 
 #include <stdio.h>
 
@@ -161,6 +163,15 @@ static void compare(struct api_change *change)
     change->is_same = same_but(change->old, change->new, versions) && same_but(old_meta, meta, change->owned != NULL ? labels : counted);
 }
 
+/* What no listener could serve is refused while the old pair is still there, not found out when it is gone. */
+static void check_pair(struct api_change *change, const struct obj_secret *secret)
+{
+    struct net_tls_pair pair = {obj_map_get(&secret->data, "tls.crt"), obj_map_get(&secret->data, "tls.key"), "tls.crt and tls.key"};
+    struct err err = ERR_INIT;
+    if (slice_is(secret->type, OBJ_SECRET_TLS) && net_tls_check_pair(&pair, NULL, NULL, &err) != 0)
+        field_report_add(&change->report, FIELD_INVALID, "data", "%s", err.text);
+}
+
 int api_change_finish(struct api_change *change, struct err *err)
 {
     struct api_target *target = &change->target;
@@ -169,8 +180,10 @@ int api_change_finish(struct api_change *change, struct err *err)
     if (check_type(change, err) != 0 || settle_metadata(change, err) != 0)
         return -1;
     settle_status(change);
-    (void)kind_decode(target->kind, change->new, target->kind->is_namespaced ? target->ns : (struct slice){NULL, 0}, &options, change->arena,
-                      &change->report); /* only what it reports counts here */
+    const void *read = kind_decode(target->kind, change->new, target->kind->is_namespaced ? target->ns : (struct slice){NULL, 0}, &options,
+                                   change->arena, &change->report);
+    if (target->kind->id == KIND_SECRET && change->report.num_violations == 0)
+        check_pair(change, read);
     if (change->old != NULL && change->report.num_violations == 0)
         kind_check_update(target->kind, change->old, change->new, &change->report);
     if (field_report_err(&change->report, err) != 0)

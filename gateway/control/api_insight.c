@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { AUDIT_LIMIT = 100, AUDIT_LIMIT_MAX = 1000, WAIT_MAX_S = 60, POLL_MS = 20 };
+enum { AUDIT_LIMIT = 100, AUDIT_LIMIT_MAX = 1000, WAIT_MAX_S = 60, POLL_MS = 20, EXPLAIN_WAIT_MS = 5000 };
 
 /* ---------- rollout of a revision ---------- */
 
@@ -20,11 +20,16 @@ struct rollout_wait {
 };
 
 /* Revisions of statuses are not compiled: one above the last compiled is in it all the same when nothing waits. */
+static bool is_compiled_at(const struct ctl_control *control, uint64_t rev)
+{
+    return ctl_activation_rev(control->activation) >= rev || ctl_activation_is_idle(control->activation);
+}
+
 static struct json *rollout_of(struct ctl_call *call, uint64_t rev, bool *ret_settled)
 {
     struct ctl_control *control = call->control;
     uint64_t compiled = ctl_activation_rev(control->activation);
-    bool is_compiled = compiled >= rev || ctl_activation_is_idle(control->activation);
+    bool is_compiled = is_compiled_at(control, rev);
     struct ctl_rollout counts = ctl_distributor_rollout(control->distributor, is_compiled ? MIN(rev, compiled) : rev);
     const char *error = ctl_activation_error(control->activation);
     struct json *body = json_new_object(call->arena);
@@ -78,6 +83,8 @@ void api_revision_status(struct ctl_call *call, struct slice rev)
 struct explain {
     struct api_job job; /* first */
     struct ctl_call *call;
+    struct timer timer;
+    uint64_t rev, until_ms; /* what was stored when the call came is compiled first */
     struct strbuf document; /* what gateways run, without keys */
     struct slice method, scheme, host, path, query, client;
     uint16_t port;
@@ -230,17 +237,13 @@ static int read_explain(struct explain *self, struct err *err)
     return 0;
 }
 
-void api_explain(struct ctl_call *call)
+static void submit_explain(struct explain *self)
 {
-    struct explain *self = arena_zalloc(call->arena, sizeof(*self));
-    struct err err = ERR_INIT;
+    struct ctl_call *call = self->call;
     const struct cfg_document *current = ctl_distributor_current(call->control->distributor);
-    self->call = call;
-    if (slice_is(call->method, "POST"))
-        call->on_answer = NULL; /* it changes nothing */
-    if (read_explain(self, &err) == 0 && current == NULL)
+    struct err err = ERR_INIT;
+    if (current == NULL) {
         err_set(&err, ERR_UNAVAILABLE, "no configuration has been compiled yet");
-    if (err.code != ERR_NONE) {
         api_fail(call, &err, NULL, NULL);
         return;
     }
@@ -248,6 +251,35 @@ void api_explain(struct ctl_call *call)
     self->job.run = run_explain;
     self->job.done = on_explained;
     api_job_submit(&self->job, call);
+}
+
+/* Who has just applied something asks about that. The answer names its revision when it took too long. */
+static void on_explain_poll(struct timer *timer)
+{
+    struct explain *self = CONTAINER_OF(timer, struct explain, timer);
+    struct ctl_control *control = self->call->control;
+    uint64_t now_ms = net_now_ms(control->worker);
+    if (is_compiled_at(control, self->rev) || now_ms >= self->until_ms || self->call->is_gone || control->is_stopping)
+        submit_explain(self);
+    else
+        timer_start(&control->worker->timers, timer, now_ms + POLL_MS);
+}
+
+void api_explain(struct ctl_call *call)
+{
+    struct explain *self = arena_zalloc(call->arena, sizeof(*self));
+    struct err err = ERR_INIT;
+    self->call = call;
+    if (slice_is(call->method, "POST"))
+        call->on_answer = NULL; /* it changes nothing */
+    if (read_explain(self, &err) != 0) {
+        api_fail(call, &err, NULL, NULL);
+        return;
+    }
+    self->rev = ctl_store_head(call->control->store);
+    self->until_ms = net_now_ms(call->control->worker) + EXPLAIN_WAIT_MS;
+    timer_init(&self->timer, on_explain_poll);
+    on_explain_poll(&self->timer);
 }
 
 /* ---------- audit ---------- */

@@ -1,4 +1,5 @@
 """The control API by plain calls: errors, selectors, paging, watches, access, bulk apply, history."""
+import base64
 import http.client
 import json
 import ssl
@@ -7,7 +8,7 @@ import threading
 import pytest
 
 from lib.control import GATEWAY, YAML, Control, route, service
-from lib.gateway import UnixConnection
+from lib.gateway import UnixConnection, make_certificate, tls_secret
 from lib.process import wait_until
 
 SERVICES = "/api/v1/namespaces/default/services"
@@ -636,6 +637,23 @@ def test_revisions_are_compiled_and_explained(control):
     assert control.get("/selvedge/v1/explain?url=http://nobody.example:8080/")["outcome"] == "no route"
     control.get("/selvedge/v1/explain?url=http://a.example:9/", status=404)
     control.get("/selvedge/v1/explain?url=nonsense", status=422)
+
+
+def test_what_was_just_applied_is_explained(control):
+    control.apply(GATEWAY + service() + route())
+    for number in range(5):
+        rev = control.apply(route(hostname=f"h{number}.example"))["revision"]
+        told = control.get(f"/selvedge/v1/explain?url=http://h{number}.example:8080/")
+        assert told["route"] == "httproute/default/web" and told["revision"] >= rev
+
+
+def test_a_pair_that_does_not_belong_together_is_refused_while_the_old_one_serves(control, tmp_path):
+    one, other = make_certificate(tmp_path, "a.test"), make_certificate(tmp_path, "b.test")
+    control.apply(tls_secret("tls", one))
+    for pair in ((one[0], other[1]), (other[0], one[1])):
+        status, text = control.api("POST", "/selvedge/v1/apply", tls_secret("tls", pair), YAML)
+        assert status == 422 and "data: Invalid value: tls.crt and tls.key: key does not match certificate" in text, text
+    assert base64.b64decode(control.get(SECRETS + "/tls")["data"]["tls.key"]).decode() == one[1]
 
 
 def test_idempotency_key_returns_the_first_result(control):

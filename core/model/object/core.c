@@ -273,7 +273,7 @@ static void check_pem_is_text(struct field_ctx *ctx, const void *object)
     }
 }
 
-/* That the two belong together is checked where they are used, with a condition on the Gateway. */
+/* That the two belong together takes cryptography: the API looks, and the compiler where they are used. */
 static void check_tls_has_certificate_and_key(struct field_ctx *ctx, const void *object)
 {
     const struct obj_secret *secret = object;
