@@ -35,7 +35,6 @@ static const char bash_end[] =
     "        get|delete|edit|history|rollback)\n"
     "            if [[ \"$cur\" == */* ]]; then\n"
     "                COMPREPLY=($(compgen -W \"$(selvedge get \"${cur%%/*}\" -o name 2>/dev/null | sed \"s:.*/:${cur%%/*}/:\")\" -- \"$cur\"))\n"
-    "            elif [ \"$verb\" = rollback ] && [ -z \"$kind\" ]; then COMPREPLY=()\n"
     "            elif [ \"$verb\" = rollback ]; then COMPREPLY=($(compgen -W \"$kinds\" -- \"$cur\"))\n"
     "            elif [ -z \"$kind\" ]; then COMPREPLY=($(compgen -W \"$kinds\" -- \"$cur\"))\n"
     "            else COMPREPLY=($(compgen -W \"$(selvedge get \"$kind\" -o name 2>/dev/null | sed 's:.*/::')\" -- \"$cur\")); fi;;\n"

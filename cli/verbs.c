@@ -49,7 +49,8 @@ const struct cli_verb cli_verbs[] = {
      "  selvedge history httproute/shop -n shop\n"
      "  selvedge history 42                                      what that revision changed\n",
      "limit output no-headers all-namespaces", NULL, verb_history},
-    {"rollback", "undo", "REV [KIND[/NAME]] [--message TEXT] [--dry-run] [--wait]", "everything, or one object, as it was at a revision",
+    {"rollback", "undo", "REV [KIND[/NAME]] | KIND[/NAME] [--message TEXT] [--dry-run] [--wait]", "everything, or one object, as it was at a revision",
+     "  selvedge rollback httproute/shop                         as before its newest change\n"
      "  selvedge rollback 41 --dry-run\n"
      "  selvedge rollback 41 --message 'the new split lost orders'\n"
      "  selvedge rollback 41 httproute/shop -n shop\n",

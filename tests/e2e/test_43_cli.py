@@ -221,6 +221,19 @@ def test_history_diff_and_rollback(cli, shop):
     cli("rollback", 99999, code=REFUSED)
 
 
+def test_the_newest_change_of_one_object_is_undone_without_its_number(cli, shop):
+    weight = ("get", "httproute/web", "-o", "jsonpath={.spec.rules[0].backendRefs[0].weight}")
+    before = cli(*weight)
+    rev = revision_of(cli("apply", "-f", "-", stdin=route(weight=7)))
+    cli("apply", "-f", "-", stdin=service("other"))
+    assert f"as it was at {rev - 1}" in cli("rollback", "httproute/web")
+    assert cli(*weight) == before and "service/other" in cli("get", "services", "-o", "name")
+    cli("undo", "httproute/web")
+    assert cli(*weight) == "7", "an undo is a change like any other"
+    cli("rollback", "httproute/nobody", code=REFUSED)
+    assert "no change is known" in cli.stderr
+
+
 def test_a_rollback_gives_fields_back_to_those_who_owned_them(cli, shop):
     """Also of what was deleted meanwhile: the next apply of the same files is nobody's conflict."""
     before = revision_of(cli("apply", "-f", "-", stdin=route(weight=5)))
@@ -448,7 +461,7 @@ def test_completion_knows_verbs_kinds_and_options(cli, shell):
     assert "explain-field" in complete("expl")
     assert complete("get", "httpr") == ["httproutes"]
     assert "--prune" in complete("apply", "--pr") and complete("get", "-o", "ya") == ["yaml"]
-    assert complete("rollback", "7", "httpr") == ["httproutes"] and complete("rollback", "") == []
+    assert complete("rollback", "7", "httpr") == complete("rollback", "httpr") == ["httproutes"]
 
 
 def test_completion_knows_objects(control, cli, shop):
