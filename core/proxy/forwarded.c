@@ -21,16 +21,22 @@ static const struct {
     {SLICE("x-client-ip"), OTHER},
     {SLICE("x-cluster-client-ip"), OTHER},
     {SLICE("true-client-ip"), OTHER},
+    {SLICE("forwarded-for"), OTHER},
+    {SLICE("x-original-forwarded-for"), OTHER},
+    {SLICE("cf-connecting-ip"), OTHER},
+    {SLICE("cf-connecting-ipv6"), OTHER},
+    {SLICE("fastly-client-ip"), OTHER},
 };
 
 static enum kind kind_of(struct slice name)
 {
-    if (name.len < 9 || (name.base[0] != 'x' && name.base[0] != 'f' && name.base[0] != 't'))
+    if (name.len < 9 || strchr("cftx", name.base[0]) == NULL)
         return KEEP;
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (slice_eq(name, known[i].name))
             return known[i].kind;
-    if (slice_starts(name, SLICE("x-forwarded-")) || slice_starts(name, SLICE("x-selvedge-")))
+    if (slice_starts(name, SLICE("x-forwarded-")) || slice_starts(name, SLICE("x-selvedge-")) ||
+        slice_starts(name, SLICE("x-envoy-")))
         return OTHER;
     return KEEP;
 }

@@ -253,6 +253,7 @@ SPOOFS = [b"x-forwarded-for: 6.6.6.6", b"X-Forwarded-For: 6.6.6.6, 7.7.7.7", b"f
           b"x-forwarded-prefix: /evil", b"x-forwarded-scheme: https", b"x-forwarded-ssl: on", b"x-forwarded-user: root",
           b"x-forwarded-client-cert: By=evil", b"X-Forwarded-Client-Cert: Hash=evil", b"x-original-url: /admin",
           b"x-original-uri: /admin", b"x-rewrite-url: /admin", b"x-original-host: evil.test", b"x-original-method: DELETE",
+          b"cf-connecting-ip: 6.6.6.6", b"fastly-client-ip: 6.6.6.6", b"x-envoy-external-address: 6.6.6.6",
           b"x-client-ip: 6.6.6.6", b"true-client-ip: 6.6.6.6", b"x-cluster-client-ip: 6.6.6.6", b"x-selvedge-user: root",
           b"proxy: http://evil.test", b"x_forwarded_for: 6.6.6.6", b"X_Real_IP: 6.6.6.6", b"x-forwarded_for: 6.6.6.6",
           b"x_user: root", b"_: root", b"content_length: 99", b"host_: evil"]

@@ -67,7 +67,8 @@ static void an_unlisted_peer_is_believed_nothing(void **state)
 {
     static const char *const spoofed[] = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
                                           "forwarded", "x-real-ip", "x-forwarded-prefix", "x-forwarded-client-cert",
-                                          "x-original-url", "x-rewrite-url", "true-client-ip", "x-selvedge-cause"};
+                                          "x-original-url", "x-rewrite-url", "true-client-ip", "x-selvedge-cause",
+                                          "cf-connecting-ip", "x-envoy-external-address", "forwarded-for"};
 
     given("accept", "a");
     for (size_t i = 0; i < ARRAY_LEN(spoofed); i++)
