@@ -138,9 +138,11 @@ void px_answer_fail(struct px_request *req, enum px_fail cause)
 void px_answer_redirect(struct px_request *req)
 {
     struct ht_headers headers = {NULL, 0, 0};
+    unsigned status = req->decision.redirect_status;
 
     add(req, &headers, SLICE("location"), req->decision.location);
-    send_answer(req, req->decision.redirect_status, &headers, slice_make(NULL, 0));
+    px_filters_on_response_head(req, &status, &headers);
+    send_answer(req, status, &headers, slice_make(NULL, 0));
 }
 
 void px_request_answer(struct px_request *req, unsigned status, const struct ht_headers *given, const char *content_type,

@@ -52,7 +52,9 @@ ROUTES = {
     "rewrites": [rewrite("/one/", "/xyz"), rewrite("/two/", "/xyz/"), rewrite("/three", ""), rewrite("/four", "/")],
     "redirects": [redirect("/full", path={"type": "ReplaceFullPath", "replaceFullPath": "/new"}),
                   redirect("/prefix", path={"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new/"}, statusCode=307),
-                  redirect("/scheme", scheme="https"), redirect("/port", port=8443, statusCode=308), redirect("/host", hostname="other.test", scheme="http")],
+                  redirect("/scheme", scheme="https"), redirect("/port", port=8443, statusCode=308), redirect("/host", hostname="other.test", scheme="http"),
+                  {**redirect("/hsts", scheme="https"), "filters": redirect("/hsts", scheme="https")["filters"] + [
+                      {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [{"name": "Strict-Transport-Security", "value": "max-age=9"}]}}]}],
     "external": [{"backendRefs": [{"name": "external", "port": 80}]}],
     "nobody": [{"backendRefs": [{"name": "nobody", "port": 80}]}],
     "leaving": [{"backendRefs": [{"name": "leaving", "port": 80}]}],
@@ -187,6 +189,11 @@ def test_prefixes_are_replaced_as_the_table_says(world, path, upstream):
 def test_redirects_keep_what_they_do_not_name(world, path, status, location):
     got, headers, _ = world.ask("redirects", path, host="redirects.test:1")
     assert (got, headers["location"]) == (status, location.replace("PORT", str(world.port)))
+
+
+def test_a_redirect_has_the_header_fields_that_its_rule_sets(world):
+    status, headers, _ = world.ask("redirects", "/hsts")
+    assert (status, headers["strict-transport-security"]) == (302, "max-age=9")
 
 
 # ---- backends ----
