@@ -1,10 +1,11 @@
 /* A node's own key and certificate, on OpenSSL. */
 #include "core/net/identity.h"
 
+#include "core/net/tls_private.h"
+
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <time.h>
 
 static void bio_freep(BIO **bio)
 {
@@ -55,19 +56,13 @@ int net_identity_request(struct slice key_pem, char **ret_csr_pem, struct err *e
     return 0;
 }
 
-static int64_t to_us(const ASN1_TIME *time)
-{
-    struct tm tm;
-    return ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) * 1000000 : 0;
-}
-
 int net_identity_validity(struct slice cert_pem, int64_t *ret_not_before_us, int64_t *ret_not_after_us, struct err *err)
 {
     _cleanup_(bio_freep) BIO *bio = BIO_new_mem_buf(cert_pem.base, (int)cert_pem.len);
     _cleanup_(x509_freep) X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
     if (cert == NULL)
         return err_set(err, ERR_INVALID, "the certificate cannot be read");
-    *ret_not_before_us = to_us(X509_get0_notBefore(cert));
-    *ret_not_after_us = to_us(X509_get0_notAfter(cert));
+    *ret_not_before_us = tls_time_us(X509_get0_notBefore(cert));
+    *ret_not_after_us = tls_time_us(X509_get0_notAfter(cert));
     return 0;
 }

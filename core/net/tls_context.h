@@ -90,5 +90,7 @@ char *net_tls_peer_spiffe_id(SSL *ssl);
 /* The UID in the subject of the peer's certificate (the authority's word on which holder of a name this is), heap, or NULL
  * when there is none, or more than one. */
 char *net_tls_peer_uid(SSL *ssl);
+/* When the peer's certificate ends, wall clock; 0 when there is none. A connection, or a session taken up again, may outlive it. */
+int64_t net_tls_peer_not_after_us(SSL *ssl);
 
 #endif

@@ -165,7 +165,7 @@ int tls_pair_install(SSL_CTX *ctx, const struct net_tls_pair *src, struct err *e
     return 0;
 }
 
-static int64_t wall_us_of(const ASN1_TIME *time)
+int64_t tls_time_us(const ASN1_TIME *time)
 {
     struct tm tm;
 
@@ -210,7 +210,7 @@ int net_tls_check_pair(const struct net_tls_pair *src, int64_t *ret_not_after_wa
     if (tls_pair_parse(src, &pair, err) != 0)
         return -1;
     if (ret_not_after_wall_us != NULL)
-        *ret_not_after_wall_us = wall_us_of(X509_get0_notAfter(pair.leaf));
+        *ret_not_after_wall_us = tls_time_us(X509_get0_notAfter(pair.leaf));
     if (ret_dns_names != NULL)
         *ret_dns_names = dns_names(pair.leaf);
     tls_pair_clear(&pair);

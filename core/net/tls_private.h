@@ -1,4 +1,4 @@
-/* Between tls_context.c (contexts), tls_pair.c (certificates and keys) and tls_spiffe.c (identities). */
+/* Between tls_context.c (contexts), tls_pair.c (certificates and keys), tls_spiffe.c and identity.c (identities). */
 #ifndef SELVEDGE_NET_TLS_PRIVATE_H
 #define SELVEDGE_NET_TLS_PRIVATE_H
 
@@ -17,6 +17,8 @@ int tls_pair_install(SSL_CTX *ctx, const struct net_tls_pair *src, struct err *e
 STACK_OF(X509) *tls_parse_bundle(struct slice pem, const char *name, struct err *err);
 /* OpenSSL's reason for the last failure; empties its queue. A static text. */
 const char *tls_reason(void);
+/* Wall clock; 0 when it is no time. */
+int64_t tls_time_us(const ASN1_TIME *time);
 
 /* The certificate's only subject alternative name, if that is a well-formed SPIFFE ID of a workload: heap, or NULL. */
 char *tls_spiffe_id(const X509 *cert);

@@ -125,3 +125,9 @@ char *net_tls_peer_uid(SSL *ssl)
     X509 *cert = SSL_get0_peer_certificate(ssl);
     return cert != NULL ? subject_uid(cert) : NULL;
 }
+
+int64_t net_tls_peer_not_after_us(SSL *ssl)
+{
+    X509 *cert = SSL_get0_peer_certificate(ssl);
+    return cert != NULL ? tls_time_us(X509_get0_notAfter(cert)) : 0;
+}

@@ -100,6 +100,7 @@ static struct ctl_call *call_new(struct ctl_server *server, struct ht_exchange *
         _cleanup_(freep) char *uid = net_tls_peer_uid(x->conn->io.ssl);
         call->spiffe_id = id != NULL ? keep(call, slice_of(id)) : (struct slice){NULL, 0};
         call->enrolment = uid != NULL ? keep(call, slice_of(uid)) : (struct slice){NULL, 0};
+        call->cert_ends_us = net_tls_peer_not_after_us(x->conn->io.ssl);
     }
     private->call = call;
     private->server = server;

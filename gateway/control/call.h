@@ -33,6 +33,7 @@ struct ctl_call {
     struct slice origin;        /* "10.0.0.7:51234", "unix:uid=1000" */
     struct slice spiffe_id;     /* of a verified client certificate, else {NULL,0} */
     struct slice enrolment;     /* the UID in it: the metadata.uid of the Node it was signed for; {NULL,0}: none */
+    int64_t cert_ends_us;       /* when that certificate does, wall clock; the connection may outlive it */
     uint64_t id;                /* for logs and the audit's request id */
     struct ctl_identity *who;   /* set by `begin` (access.h); NULL before */
     size_t max_body;            /* the server's; `begin` may lower it */

@@ -10,7 +10,8 @@
 /* What a node says of itself is stored with its Node object: bounded. */
 enum { MAX_ERRORS_LEN = 256 * 1024, MAX_VERSION_LEN = 64 };
 
-enum { KEEP_VERSIONS = 64, KEEP_RESOURCES = 128 * 1024, MAX_NODES = 10000, HEARTBEAT_MS = 15000, GOAWAY_MS = 1000, GOAWAY_NODE_MS = 2 /* a handshake takes about half of that */ };
+enum { KEEP_VERSIONS = 64, KEEP_RESOURCES = 128 * 1024, MAX_NODES = 10000, HEARTBEAT_MS = 15000, GOAWAY_MS = 1000, GOAWAY_NODE_MS = 2 /* a handshake takes about half of that */,
+       LOOK_MS = 60000 /* how late a stream may end when the wall clock was set forward */ };
 
 struct version {
     struct list link; /* oldest first */
@@ -49,6 +50,8 @@ struct ctl_subscriber {
     uint64_t claimed_sum; /* what the node says it has, of our epoch; 0: nothing */
     bool is_blocked;
     bool is_due; /* for a bookmark: just opened, or a heartbeat's time */
+    int64_t until_us; /* 0: open end */
+    struct timer end_timer;
 };
 
 struct ctl_distributor {
@@ -332,6 +335,7 @@ static void detach(struct ctl_subscriber *subscriber)
     struct node *node = subscriber->node;
     if (node->subscriber == subscriber)
         node->subscriber = NULL;
+    timer_stop(&subscriber->end_timer);
     version_unref(subscriber->sent);
     free(subscriber);
 }
@@ -344,11 +348,39 @@ static void end_stream(struct ctl_subscriber *subscriber)
     ops->close(data);
 }
 
-struct ctl_subscriber *ctl_distributor_subscribe(struct ctl_distributor *distributor, struct slice name, struct slice role,
-                                                 struct slice address, struct slice since, struct slice sum,
+static void send_goaway(struct ctl_subscriber *subscriber, unsigned reconnect_ms)
+{
+    char text[64];
+    int len = snprintf(text, sizeof(text), "event: goaway\ndata: {\"reconnectMs\":%u}\n\n", reconnect_ms);
+    (void)subscriber->ops->write(subscriber->data, slice_make(text, (size_t)len)); /* best effort */
+    end_stream(subscriber);
+}
+
+/* The wall clock decides, and may have been set meanwhile. */
+static void end_in_time(struct ctl_subscriber *subscriber)
+{
+    struct net_worker *worker = subscriber->distributor->config.worker;
+    int64_t left_ms = (subscriber->until_us - clock_wall_us() + 999) / 1000;
+    timer_start(&worker->timers, &subscriber->end_timer, net_now_ms(worker) + (uint64_t)MAX(MIN(left_ms, (int64_t)LOOK_MS), (int64_t)0));
+}
+
+static void on_end_due(struct timer *timer)
+{
+    struct ctl_subscriber *subscriber = CONTAINER_OF(timer, struct ctl_subscriber, end_timer);
+    struct ctl_distributor *distributor = subscriber->distributor;
+    struct node *node = subscriber->node;
+    if (clock_wall_us() < subscriber->until_us) {
+        end_in_time(subscriber);
+        return;
+    }
+    send_goaway(subscriber, GOAWAY_MS);
+    tell_node(distributor, node);
+}
+
+struct ctl_subscriber *ctl_distributor_subscribe(struct ctl_distributor *distributor, const struct ctl_subscription *subscription,
                                                  const struct ctl_subscriber_ops *ops, void *data, struct err *err)
 {
-    struct node *node = node_for(distributor, name);
+    struct node *node = node_for(distributor, subscription->node);
     if (node == NULL) {
         err_set(err, ERR_TOO_MANY, "more than %d nodes", MAX_NODES);
         return NULL;
@@ -361,13 +393,17 @@ struct ctl_subscriber *ctl_distributor_subscribe(struct ctl_distributor *distrib
     subscriber->ops = ops;
     subscriber->data = data;
     subscriber->is_due = true;
+    subscriber->until_us = subscription->until_us;
+    timer_init(&subscriber->end_timer, on_end_due);
+    if (subscriber->until_us != 0)
+        end_in_time(subscriber);
     node->subscriber = subscriber;
     node->connected_us = node->last_seen_us = clock_wall_us();
-    set_text(&node->role, role);
-    set_text(&node->address, address);
+    set_text(&node->role, subscription->role);
+    set_text(&node->address, subscription->address);
     uint64_t rev = 0;
-    if (parse_token(distributor, since, &rev))
-        subscriber->claimed_sum = parse_sum(sum);
+    if (parse_token(distributor, subscription->since, &rev))
+        subscriber->claimed_sum = parse_sum(subscription->sum);
     struct version *base = known_base(distributor, rev, subscriber->claimed_sum);
     if (base != NULL) {
         replace_version(&subscriber->sent, base);
@@ -410,49 +446,62 @@ static void burn_fuse(struct ctl_distributor *distributor, struct version *versi
         version->is_fused = true;
 }
 
-static int take_state(struct ctl_distributor *distributor, struct node *node, struct slice state, struct err *err)
+struct report {
+    struct slice boot_id, version;
+    uint64_t seq, applied, attempted;
+    bool is_applied; /* else rejected */
+    const struct json *errors; /* NULL: none */
+};
+
+/* Nothing of a report is taken before all of it has been read. */
+static int read_report(const struct json *tree, struct report *ret, struct err *err)
 {
-    struct version *attempted = version_at(distributor, node->attempted_rev);
-    if (slice_is(state, "applied")) {
-        node->state = CTL_NODE_SYNCED;
-        replace_version(&node->applied, version_at(distributor, node->applied_rev));
-        replace_version(&node->rejected, NULL);
-        if (node->subscriber != NULL && node->applied != distributor->current)
-            node->state = CTL_NODE_PENDING;
-    } else if (slice_is(state, "rejected")) {
-        node->state = CTL_NODE_REJECTED;
-        if (attempted != NULL && node->rejected != attempted) {
-            replace_version(&node->rejected, attempted);
-            if (node->counted != attempted)
-                burn_fuse(distributor, attempted);
-            replace_version(&node->counted, attempted);
-        }
-    } else {
+    int64_t seq, applied, attempted;
+    struct slice state = json_slice(json_get(tree, "state"));
+    *ret = (struct report){.boot_id = json_slice(json_get(tree, "bootId")), .version = json_slice(json_get(tree, "version"))};
+    ret->errors = json_get(tree, "errors");
+    if (ret->boot_id.base == NULL || ret->boot_id.len > 64)
+        return err_set(err, ERR_BAD_REQUEST, "bootId: must be a string of at most 64 characters");
+    if (!json_int(json_get(tree, "seq"), &seq) || seq < 0)
+        return err_set(err, ERR_BAD_REQUEST, "seq: must be a number");
+    if (!json_int(json_get(tree, "applied"), &applied) || !json_int(json_get(tree, "attempted"), &attempted) || applied < 0 || attempted < 0)
+        return err_set(err, ERR_BAD_REQUEST, "applied, attempted: must be revisions");
+    if (ret->errors != NULL && ret->errors->type != JSON_ARRAY)
+        return err_set(err, ERR_BAD_REQUEST, "errors: must be a list");
+    if (ret->version.len > MAX_VERSION_LEN)
+        return err_set(err, ERR_BAD_REQUEST, "version: must be a string of at most %d characters", MAX_VERSION_LEN);
+    ret->is_applied = slice_is(state, "applied");
+    if (!ret->is_applied && !slice_is(state, "rejected"))
         return err_set(err, ERR_BAD_REQUEST, "state: must be \"applied\" or \"rejected\"");
-    }
+    ret->seq = (uint64_t)seq;
+    ret->applied = (uint64_t)applied;
+    ret->attempted = (uint64_t)attempted;
     return 0;
 }
 
-int ctl_distributor_report(struct ctl_distributor *distributor, struct slice name, const struct json *report, struct err *err)
+static void note_applied(struct ctl_distributor *distributor, struct node *node)
 {
-    struct slice boot_id = json_slice(json_get(report, "bootId"));
-    const struct json *errors = json_get(report, "errors");
-    int64_t seq, applied, attempted;
-    if (boot_id.base == NULL || boot_id.len > 64)
-        return err_set(err, ERR_BAD_REQUEST, "bootId: must be a string of at most 64 characters");
-    if (!json_int(json_get(report, "seq"), &seq) || seq < 0)
-        return err_set(err, ERR_BAD_REQUEST, "seq: must be a number");
-    if (!json_int(json_get(report, "applied"), &applied) || !json_int(json_get(report, "attempted"), &attempted) || applied < 0 || attempted < 0)
-        return err_set(err, ERR_BAD_REQUEST, "applied, attempted: must be revisions");
-    if (errors != NULL && errors->type != JSON_ARRAY)
-        return err_set(err, ERR_BAD_REQUEST, "errors: must be a list");
-    if (json_slice(json_get(report, "version")).len > MAX_VERSION_LEN)
-        return err_set(err, ERR_BAD_REQUEST, "version: must be a string of at most %d characters", MAX_VERSION_LEN);
-    struct node *node = node_for(distributor, name);
-    if (node == NULL)
-        return err_set(err, ERR_TOO_MANY, "more than %d nodes", MAX_NODES);
-    if (is_stale(node, boot_id, (uint64_t)seq))
-        return 0;
+    replace_version(&node->applied, version_at(distributor, node->applied_rev));
+    replace_version(&node->rejected, NULL);
+    bool is_behind = node->subscriber != NULL && node->applied != distributor->current;
+    node->state = is_behind ? CTL_NODE_PENDING : CTL_NODE_SYNCED;
+}
+
+static void note_rejected(struct ctl_distributor *distributor, struct node *node)
+{
+    struct version *attempted = version_at(distributor, node->attempted_rev);
+    node->state = CTL_NODE_REJECTED;
+    if (attempted == NULL || node->rejected == attempted)
+        return;
+    replace_version(&node->rejected, attempted);
+    if (node->counted != attempted)
+        burn_fuse(distributor, attempted);
+    replace_version(&node->counted, attempted);
+}
+
+/* Whether they are others than before. */
+static bool take_errors(struct node *node, const struct json *errors)
+{
     struct strbuf text = STRBUF_INIT;
     if (errors != NULL)
         json_write(&text, errors);
@@ -463,22 +512,38 @@ int ctl_distributor_report(struct ctl_distributor *distributor, struct slice nam
         strbuf_adds(&text, "[{\"kind\":\"snapshot\",\"name\":\"\",\"message\":\"too many errors to be kept\"}]");
     }
     bool is_news = strcmp(node->errors, text.base) != 0;
-    enum ctl_node_state before = node->state;
-    uint64_t applied_before = node->applied_rev;
     set_text(&node->errors, strbuf_slice(&text));
     strbuf_clear(&text);
-    set_text(&node->boot_id, boot_id);
-    set_text(&node->version, json_slice(json_get(report, "version")));
-    node->seq = (uint64_t)seq;
-    node->applied_rev = (uint64_t)applied;
-    node->attempted_rev = (uint64_t)attempted;
+    return is_news;
+}
+
+static void take_report(struct ctl_distributor *distributor, struct node *node, const struct report *report)
+{
+    enum ctl_node_state before = node->state;
+    bool is_news = take_errors(node, report->errors) || node->applied_rev != report->applied;
+    set_text(&node->boot_id, report->boot_id);
+    set_text(&node->version, report->version);
+    node->seq = report->seq;
+    node->applied_rev = report->applied;
+    node->attempted_rev = report->attempted;
     node->last_seen_us = clock_wall_us();
-    if (take_state(distributor, node, json_slice(json_get(report, "state")), err) != 0)
-        return -1;
-    if (is_news || before != node->state || applied_before != node->applied_rev)
+    (report->is_applied ? note_applied : note_rejected)(distributor, node);
+    if (is_news || before != node->state)
         tell_node(distributor, node);
     if (node->subscriber != NULL)
         advance(node->subscriber);
+}
+
+int ctl_distributor_report(struct ctl_distributor *distributor, struct slice name, const struct json *tree, struct err *err)
+{
+    struct report report;
+    if (read_report(tree, &report, err) != 0)
+        return -1;
+    struct node *node = node_for(distributor, name);
+    if (node == NULL)
+        return err_set(err, ERR_TOO_MANY, "more than %d nodes", MAX_NODES);
+    if (!is_stale(node, report.boot_id, report.seq))
+        take_report(distributor, node, &report);
     return 0;
 }
 
@@ -681,16 +746,12 @@ struct ctl_distributor *ctl_distributor_free(struct ctl_distributor *distributor
 {
     if (distributor == NULL)
         return NULL;
-    char goaway[64];
     unsigned reconnect_ms = MAX((unsigned)GOAWAY_MS, GOAWAY_NODE_MS * (unsigned)hashmap_len(&distributor->nodes_by_name));
-    int len = snprintf(goaway, sizeof(goaway), "event: goaway\ndata: {\"reconnectMs\":%u}\n\n", reconnect_ms);
     timer_stop(&distributor->heartbeat);
     LIST_FOR_SAFE(node, &distributor->nodes, struct node, link)
     {
-        if (node->subscriber != NULL) {
-            (void)node->subscriber->ops->write(node->subscriber->data, slice_make(goaway, (size_t)len)); /* best effort */
-            end_stream(node->subscriber);
-        }
+        if (node->subscriber != NULL)
+            send_goaway(node->subscriber, reconnect_ms);
         list_remove(&node->link);
         node_free(node);
     }

@@ -22,7 +22,7 @@ struct ctl_subscriber;
 struct ctl_subscriber_ops {
     /* Takes all bytes; false: no more until ctl_subscriber_writable(). Must not call back synchronously. */
     bool (*write)(void *data, struct slice bytes);
-    /* The distributor ends the stream (another stream of the same node took over, the node was removed, shutdown). Comes at most once; the
+    /* The distributor ends the stream (another stream of the same node took over, the node was removed, its time is up, shutdown). Comes at most once; the
      * subscriber is gone afterwards. */
     void (*close)(void *data);
 };
@@ -62,10 +62,15 @@ const struct cfg_document *ctl_distributor_applied(const struct ctl_distributor 
 void *ctl_distributor_hold_applied(struct ctl_distributor *distributor, const struct cfg_document **ret_doc);
 void ctl_distributor_release(struct ctl_distributor *distributor, void *held); /* NULL is fine */
 
-/* A node opens its stream. `since` is "EPOCH:REV" (Last-Event-ID or ?since=) or ""; `sum` the node's view sum in hex or
- * "". Writes begin before this returns. NULL on error (ERR_TOO_MANY). */
-struct ctl_subscriber *ctl_distributor_subscribe(struct ctl_distributor *distributor, struct slice node, struct slice role,
-                                                 struct slice address, struct slice since, struct slice sum,
+/* A stream that a node opens. Texts are copied. */
+struct ctl_subscription {
+    struct slice node, role, address;
+    struct slice since; /* what it has: "EPOCH:REV" (Last-Event-ID or ?since=), or "" */
+    struct slice sum;   /* of that, in hex, or "" */
+    int64_t until_us;   /* wall clock: gets `goaway` then and is closed, to come back with its next certificate; 0: never */
+};
+/* Writes begin before this returns. NULL on error (ERR_TOO_MANY). */
+struct ctl_subscriber *ctl_distributor_subscribe(struct ctl_distributor *distributor, const struct ctl_subscription *subscription,
                                                  const struct ctl_subscriber_ops *ops, void *data, struct err *err);
 void ctl_subscriber_writable(struct ctl_subscriber *subscriber);
 void ctl_subscriber_free(struct ctl_subscriber *subscriber); /* the stream went away */

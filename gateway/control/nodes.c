@@ -17,6 +17,8 @@ int ctl_nodes_check(struct ctl_nodes *nodes, const struct ctl_call *call, struct
     snprintf(want, sizeof(want), "spiffe://%s/node/%.*s", ctl_ca_trust_domain(nodes->config.ca), (int)name.len, name.base);
     if (call->peer != CTL_PEER_TLS || call->spiffe_id.base == NULL)
         return err_set(err, ERR_UNAUTHORIZED, "a node's certificate is needed");
+    if (call->cert_ends_us <= clock_wall_us())
+        return err_set(err, ERR_UNAUTHORIZED, "the certificate has expired since the connection was opened; connect again with a newer one");
     if (!slice_is(call->spiffe_id, want))
         return err_set(err, ERR_FORBIDDEN, "%.*s may not act as node %.*s", (int)call->spiffe_id.len, call->spiffe_id.base, (int)name.len,
                        name.base);
@@ -85,8 +87,10 @@ void ctl_nodes_stream(struct ctl_nodes *nodes, struct ctl_call *call, struct sli
     call->on_gone = on_stream_gone;
     call->on_writable = on_stream_writable;
     ctl_call_stream(call, 200, "text/event-stream");
-    call->data = ctl_distributor_subscribe(nodes->config.distributor, name, SLICE("gateway"), call->origin, since,
-                                           ctl_call_param(call, "sum"), &stream_ops, call, &err);
+    struct ctl_subscription subscription = {.node = name, .role = SLICE("gateway"), .address = call->origin, .since = since};
+    subscription.sum = ctl_call_param(call, "sum");
+    subscription.until_us = call->cert_ends_us;
+    call->data = ctl_distributor_subscribe(nodes->config.distributor, &subscription, &stream_ops, call, &err);
     if (call->data == NULL)
         ctl_call_end(call); /* too many nodes: the stream ends, the node tries again later */
 }

@@ -10,7 +10,8 @@
  * A node acts only as itself: over TLS its certificate's SPIFFE ID must be spiffe://DOMAIN/node/{name}, its Node object must
  * exist, and the certificate must be of that object's enrolment: it carries the object's metadata.uid, which is drawn anew
  * with each join. So deleting a Node, or joining again under its name, shuts out for good what was there before, and
- * nothing but the object itself has to be kept for it. Over node.sock the caller is `local`.
+ * nothing but the object itself has to be kept for it. A certificate that ends ends what was opened with it: the stream gets
+ * `goaway`, calls on the connection are refused. Over node.sock the caller is `local`.
  *
  * Threads: the control worker's; what touches the store blocks in jobs. */
 #ifndef SELVEDGE_CONTROL_NODES_H

@@ -289,6 +289,23 @@ def test_a_restore_brings_back_the_enrolments_of_then(control, node):
 
 # ---- clocks ----
 
+def test_a_certificate_that_ends_ends_what_was_opened_with_it(control, node):
+    """A connection outlives the certificate that it was checked with: the stream ends with that, and calls are refused."""
+    names = [x509.UniformResourceIdentifier(f"spiffe://{DOMAIN}/node/edge-2")]
+    lasting, node.cert = node.cert, Authority(control).sign(node.key, names, uid_of(control), ends=datetime.timedelta(seconds=3))
+    connection, stream = node.stream()
+    idle = node.connect()
+    idle.connect()
+    rest = stream.read()
+    assert b"event: goaway" in rest and b"reconnectMs" in rest, rest
+    idle.request("GET", node.path("snapshot"))
+    answer = idle.getresponse()
+    assert answer.status == 401 and "expired" in json.loads(answer.read())["message"]
+    connection.close()
+    idle.close()
+    assert node.status(lasting) == 200
+
+
 # As the program faketime sets it; that one stays in between and does not hand signals on.
 FAKE_CLOCK = {"LD_PRELOAD": "/usr/$LIB/faketime/libfaketimeMT.so.1"}
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "core/base/clock.h"
 #include "core/base/strbuf.h"
 #include "gateway/control/distributor.h"
 
@@ -14,6 +15,7 @@ struct node {
     struct ctl_subscriber *subscriber;
     struct strbuf got;
     bool is_blocked, is_closed;
+    int64_t until_us;
     char name[16];
 };
 
@@ -86,8 +88,8 @@ static void subscribe(struct world *world, struct node *node, const char *name, 
 {
     struct err err = ERR_INIT;
     snprintf(node->name, sizeof(node->name), "%s", name);
-    node->subscriber = ctl_distributor_subscribe(world->distributor, slice_of(node->name), SLICE("gateway"), SLICE("x"), slice_of(since),
-                                                 slice_of(sum), &ops, node, &err);
+    struct ctl_subscription subscription = {slice_of(node->name), SLICE("gateway"), SLICE("x"), slice_of(since), slice_of(sum), node->until_us};
+    node->subscriber = ctl_distributor_subscribe(world->distributor, &subscription, &ops, node, &err);
     assert_non_null(node->subscriber);
 }
 
@@ -328,6 +330,39 @@ static void bad_reports_are_named(void **state)
     }
 }
 
+static void a_report_that_is_refused_leaves_nothing_behind(void **state)
+{
+    struct world *world = *state;
+    struct node node = {0};
+    struct err err = ERR_INIT;
+    _cleanup_(arena_freep) struct arena *arena = arena_new(0);
+    publish(world, 1, "one");
+    subscribe(world, &node, "n", "", "");
+    const char *bad = "{\"bootId\":\"b\",\"seq\":1,\"applied\":1,\"attempted\":1,\"state\":\"?\"}";
+    assert_int_equal(ctl_distributor_report(world->distributor, SLICE("n"), json_parse(arena, slice_of(bad), &err), &err), -1);
+    report(world, &node, 1, 1, 1, "applied"); /* the same one, put right: not a stale one */
+    assert_int_equal(ctl_distributor_rollout(world->distributor, 1).synced, 1);
+    assert_ptr_equal(ctl_distributor_applied(world->distributor), ctl_distributor_current(world->distributor));
+    node_clear(&node);
+}
+
+static void a_stream_ends_with_its_certificate(void **state)
+{
+    struct world *world = *state;
+    struct node node = {.until_us = clock_wall_us() + 50000}, other = {0};
+    publish(world, 1, "one");
+    subscribe(world, &other, "other", "", "");
+    subscribe(world, &node, "n", "", "");
+    assert_false(node.is_closed);
+    while (!node.is_closed)
+        net_worker_turn(world->worker, 50);
+    assert_true(clock_wall_us() >= node.until_us);
+    assert_non_null(strstr(node.got.base, "event: goaway\ndata: {\"reconnectMs\":"));
+    assert_false(other.is_closed);
+    node_clear(&node);
+    node_clear(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +377,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_second_stream_of_a_node_replaces_the_first, setup, teardown),
         cmocka_unit_test_setup_teardown(a_removed_node_loses_its_stream_and_may_come_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_reports_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_report_that_is_refused_leaves_nothing_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stream_ends_with_its_certificate, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
