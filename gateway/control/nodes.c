@@ -1,8 +1,7 @@
-/* Streams and reports of nodes, and their Node objects. Joining is join.c. */
+/* Streams and reports of nodes. Joining is join.c, what Node objects tell is node_status.c. */
 #include "gateway/control/nodes.h"
 
 #include "core/base/clock.h"
-#include "core/base/log.h"
 #include "gateway/control/nodes_internal.h"
 
 #include <stdio.h>
@@ -127,176 +126,9 @@ void ctl_nodes_report(struct ctl_nodes *nodes, struct ctl_call *call, struct sli
 
 /* ---------- Node objects ---------- */
 
-/* What is to be written about a node; kept until the flush. */
-struct news {
-    struct list link;
-    struct ctl_node_view view; /* texts owned below */
-    char *name, *role, *version, *address, *errors;
-};
-
-static void news_free(struct news *news)
-{
-    free(news->name);
-    free(news->role);
-    free(news->version);
-    free(news->address);
-    free(news->errors);
-    free(news);
-}
-
-static char *dup_slice(struct slice text)
-{
-    return xstrndup(text.base, text.len);
-}
-
-static struct news *news_new(const struct ctl_node_view *view)
-{
-    struct news *news = xcalloc(1, sizeof(*news));
-    news->view = *view;
-    news->name = dup_slice(view->name);
-    news->role = dup_slice(view->role);
-    news->version = dup_slice(view->version);
-    news->address = dup_slice(view->address);
-    news->errors = dup_slice(view->errors);
-    return news;
-}
-
-static struct json *base_object(struct ctl_nodes *nodes, struct arena *arena, const struct news *news, uint64_t *ret_rev)
-{
-    struct ctl_key key = {CTL_NODE_KIND, SLICE(""), slice_of(news->name)};
-    struct ctl_object *object = ctl_cache_get(nodes->config.cache, &key);
-    struct json *tree = object != NULL ? ctl_object_tree(arena, object) : NULL;
-    *ret_rev = object != NULL ? object->rev : 0;
-    if (tree != NULL) {
-        json_remove(json_get(tree, "metadata"), "resourceVersion");
-        return tree;
-    }
-    return ctl_nodes_new_object(arena, slice_of(news->name), slice_of(news->role));
-}
-
-static void add_condition(struct arena *arena, struct json *conditions, const struct json *old, const char *type, bool is_true, const char *reason,
-                          const char *message)
-{
-    char now[CLOCK_RFC3339_LEN + 1];
-    const char *status = is_true ? "True" : "False", *since = now;
-    clock_rfc3339(clock_wall_us(), now);
-    JSON_FOR(before, old)
-    if (strcmp(json_str(json_get(before, "type"), ""), type) == 0 && strcmp(json_str(json_get(before, "status"), ""), status) == 0)
-        since = json_str(json_get(before, "lastTransitionTime"), now);
-    struct json *condition = json_push(conditions, json_new_object(arena));
-    json_set_str(arena, condition, "type", type);
-    json_set_str(arena, condition, "status", status);
-    json_set_str(arena, condition, "reason", reason);
-    json_set_str(arena, condition, "message", message);
-    json_set_str(arena, condition, "lastTransitionTime", since);
-}
-
-static void set_status(struct arena *arena, struct json *tree, const struct news *news)
-{
-    static const char *const states[] = {"Unknown", "Synced", "Pending", "Rejected"};
-    char seen[CLOCK_RFC3339_LEN + 1];
-    const struct ctl_node_view *view = &news->view;
-    const struct json *old = json_find(tree, "status", "conditions", NULL);
-    struct json *status = json_new_object(arena);
-    clock_rfc3339(view->last_seen_us, seen);
-    json_set_str(arena, status, "state", view->is_connected ? states[view->state] : "Offline");
-    json_set_bool(arena, status, "connected", view->is_connected);
-    json_set_str(arena, status, "version", news->version);
-    json_set_str(arena, status, "address", news->address);
-    json_set_str(arena, status, "lastSeen", seen);
-    json_set_int(arena, status, "appliedRevision", (int64_t)view->applied_rev);
-    json_set_int(arena, status, "attemptedRevision", (int64_t)view->attempted_rev);
-    json_set_int(arena, status, "sentRevision", (int64_t)view->sent_rev);
-    json_set(arena, status, "errors", json_parse(arena, slice_of(news->errors), NULL));
-    struct json *conditions = json_set(arena, status, "conditions", json_new_array(arena));
-    add_condition(arena, conditions, old, "Ready", view->is_connected, view->is_connected ? "Connected" : "Offline", "");
-    add_condition(arena, conditions, old, "Synced", view->state == CTL_NODE_SYNCED, states[view->state], "");
-    json_set(arena, tree, "status", status);
-}
-
-struct flush {
-    struct ctl_txn txn;
-    struct net_message message;
-    struct net_worker *worker;
-    struct arena *arena;
-};
-
-static void on_flush_reply(struct net_message *message, struct net_worker *worker)
-{
-    struct flush *flush = CONTAINER_OF(message, struct flush, message);
-    enum err_code code = flush->txn.err.code;
-    if (code != ERR_NONE && code != ERR_CONFLICT && code != ERR_NOT_FOUND)
-        log_err(LOG_WARN, "node statuses were not stored", &flush->txn.err);
-    arena_free(flush->arena);
-    free(flush);
-}
-
-static void on_flushed(struct ctl_txn *txn)
-{
-    struct flush *flush = CONTAINER_OF(txn, struct flush, txn);
-    flush->message.run = on_flush_reply;
-    net_worker_send(flush->worker, &flush->message);
-}
-
-static void fill_write(struct ctl_nodes *nodes, struct flush *flush, struct ctl_write *write, const struct news *news)
-{
-    struct strbuf text = STRBUF_INIT;
-    struct json *tree = base_object(nodes, flush->arena, news, &write->expect_rev);
-    set_status(flush->arena, tree, news);
-    json_write(&text, tree);
-    write->op = CTL_PUT;
-    write->key = (struct ctl_key){CTL_NODE_KIND, SLICE(""), slice_of(arena_strdup(flush->arena, news->name))};
-    write->expect_absent = write->expect_rev == 0;
-    write->object = arena_slice(flush->arena, strbuf_slice(&text));
-    write->is_status = true;
-    strbuf_clear(&text);
-}
-
-static bool is_ours_to_write(struct ctl_nodes *nodes, const struct news *news)
-{
-    struct ctl_key key = {CTL_NODE_KIND, SLICE(""), slice_of(news->name)};
-    return strcmp(news->name, "local") == 0 || ctl_cache_get(nodes->config.cache, &key) != NULL; /* a removed node stays so */
-}
-
-static void on_flush_due(struct timer *timer)
-{
-    struct ctl_nodes *nodes = CONTAINER_OF(timer, struct ctl_nodes, flush_timer);
-    struct flush *flush = xcalloc(1, sizeof(*flush));
-    flush->worker = nodes->config.worker;
-    nodes->flushed_ms = net_now_ms(nodes->config.worker);
-    flush->arena = arena_new(0);
-    flush->txn.writes = arena_zalloc(flush->arena, nodes->num_news * sizeof(struct ctl_write));
-    LIST_FOR_SAFE(news, &nodes->news, struct news, link)
-    {
-        if (is_ours_to_write(nodes, news))
-            fill_write(nodes, flush, &flush->txn.writes[flush->txn.num_writes++], news);
-        list_remove(&news->link);
-        hashmap_remove(&nodes->news_by_name, news->name, strlen(news->name));
-        news_free(news);
-    }
-    nodes->num_news = 0;
-    flush->txn.actor = SLICE("system:nodes");
-    flush->txn.origin = SLICE("control");
-    flush->txn.done = on_flushed;
-    ctl_store_submit(nodes->config.store, &flush->txn);
-}
-
 void ctl_nodes_on_node(struct ctl_nodes *nodes, const struct ctl_node_view *view)
 {
-    struct news *old = hashmap_get(&nodes->news_by_name, view->name.base, view->name.len);
-    if (old != NULL) {
-        list_remove(&old->link);
-        hashmap_remove(&nodes->news_by_name, old->name, strlen(old->name));
-        news_free(old);
-        --nodes->num_news;
-    }
-    struct news *news = news_new(view);
-    list_push(&nodes->news, &news->link);
-    hashmap_puts(&nodes->news_by_name, news->name, news);
-    ++nodes->num_news;
-    if (!timer_is_running(&nodes->flush_timer))
-        timer_start(&nodes->config.worker->timers, &nodes->flush_timer,
-                    MAX(net_now_ms(nodes->config.worker) + CTL_NODES_SOON_MS, nodes->flushed_ms + CTL_NODES_FLUSH_MS));
+    ctl_node_status_note(nodes->status, view);
 }
 
 /* Whoever was removed, or whose name was joined anew, is shut out at once: not only from the next call on, but from the
@@ -311,6 +143,7 @@ static void on_changes(struct ctl_listener *listener, const struct ctl_applied *
         if (after != NULL && slice_eq(before->uid, after->uid))
             continue;
         ctl_distributor_forget(nodes->config.distributor, before->key.name);
+        ctl_node_status_forget(nodes->status, before->key.name);
     }
 }
 
@@ -320,8 +153,7 @@ struct ctl_nodes *ctl_nodes_new(const struct ctl_nodes_config *config)
 {
     struct ctl_nodes *nodes = xcalloc(1, sizeof(*nodes));
     nodes->config = *config;
-    list_init(&nodes->news);
-    timer_init(&nodes->flush_timer, on_flush_due);
+    nodes->status = ctl_node_status_new(config->worker, config->store, config->cache);
     nodes->listener.run = on_changes;
     list_init(&nodes->listener.link);
     ctl_cache_listen(config->cache, &nodes->listener);
@@ -333,13 +165,7 @@ struct ctl_nodes *ctl_nodes_free(struct ctl_nodes *nodes)
     if (nodes == NULL)
         return NULL;
     ctl_cache_unlisten(&nodes->listener);
-    timer_stop(&nodes->flush_timer);
-    LIST_FOR_SAFE(news, &nodes->news, struct news, link)
-    {
-        list_remove(&news->link);
-        news_free(news);
-    }
-    hashmap_clear(&nodes->news_by_name);
+    nodes->status = ctl_node_status_free(nodes->status);
     free(nodes);
     return NULL;
 }

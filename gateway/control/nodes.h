@@ -33,7 +33,7 @@ struct ctl_nodes_config {
 
 struct ctl_nodes *ctl_nodes_new(const struct ctl_nodes_config *config);
 struct ctl_nodes *ctl_nodes_free(struct ctl_nodes *nodes); /* NULL is fine; returns NULL */
-/* For the distributor's on_node: keeps the Node objects' status (at most once a second each). */
+/* For the distributor's on_node: keeps the Node objects' status (node_status.h). */
 void ctl_nodes_on_node(struct ctl_nodes *nodes, const struct ctl_node_view *node);
 
 /* 0, or ERR_UNAUTHORIZED, ERR_FORBIDDEN: whether the caller is the node `name`. */

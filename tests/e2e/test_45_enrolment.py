@@ -287,6 +287,19 @@ def test_a_restore_brings_back_the_enrolments_of_then(control, node):
     assert node.status() == 200 and heir.status() == 403
 
 
+def test_a_node_that_does_not_come_back_with_control_is_told_offline(control, node):
+    """It went while nobody was there to see it: its Node object said connected ever after."""
+    def state():
+        return control.get(f"{NODES}/edge-2").get("status", {}).get("state")
+    connection, _ = node.stream()
+    wait_until("the node's status", lambda: state() not in (None, "Offline"))
+    control.process.kill()
+    connection.close()
+    control.start()
+    wait_until("it to be missed", lambda: state() == "Offline")
+    assert control.get(f"{NODES}/edge-2")["status"]["connected"] is False
+
+
 # ---- clocks ----
 
 def test_a_certificate_that_ends_ends_what_was_opened_with_it(control, node):
