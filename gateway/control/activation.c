@@ -1,14 +1,15 @@
 /* change -> (debounce) -> view -> compile in a job -> publish -> statuses into the store.
  *
- * Statuses are written with the revision they were computed from; when an object changed meanwhile the whole write is
- * refused, and the compile that this change causes writes them. */
+ * Statuses are written with the revision they were computed from; when an object changed meanwhile the whole write is refused,
+ * and another compile writes them. The change that was in the way need not cause one: it may be a status too, of somebody
+ * else or of the compile before, which was not yet stored when this one looked. */
 #include "gateway/control/activation.h"
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "gateway/control/compiler.h"
 
-enum { QUIET_MS = 20, LATEST_MS = 200 };
+enum { QUIET_MS = 20, LATEST_MS = 200, RETRY_MS = 5000 /* the store does not take statuses */ };
 
 struct ctl_activation {
     struct net_worker *worker;           /* borrowed */
@@ -24,6 +25,8 @@ struct ctl_activation {
     struct ctl_memo *memo; /* of the last compile that went well */
     char error[ERR_TEXT_MAX];
     struct timer look_timer; /* what nodes say is looked at when it has run out */
+    struct timer retry_timer;
+    struct list status_txns; /* of struct status_txn: on their way */
     /* what the last compile knew of the nodes */
     void *applied;
     struct strbuf failures;
@@ -41,15 +44,35 @@ struct ctl_activation {
 struct status_txn {
     struct ctl_txn txn;
     struct net_message message;
+    struct list link; /* in activation->status_txns */
+    struct ctl_activation *activation; /* NULL: it is gone */
     struct net_worker *worker;
     struct arena *arena;
 };
 
+static void schedule(struct ctl_activation *activation);
+
+static void on_retry_due(struct timer *timer)
+{
+    schedule(CONTAINER_OF(timer, struct ctl_activation, retry_timer));
+}
+
+static void compile_again(struct ctl_activation *activation, const struct err *err)
+{
+    if (err->code == ERR_CONFLICT || err->code == ERR_NOT_FOUND) {
+        schedule(activation);
+        return;
+    }
+    log_err(LOG_WARN, "statuses were not stored", err);
+    timer_start(&activation->worker->timers, &activation->retry_timer, net_now_ms(activation->worker) + RETRY_MS);
+}
+
 static void on_status_reply(struct net_message *message, struct net_worker *worker)
 {
     struct status_txn *self = CONTAINER_OF(message, struct status_txn, message);
-    if (self->txn.err.code != ERR_NONE && self->txn.err.code != ERR_CONFLICT && self->txn.err.code != ERR_NOT_FOUND)
-        log_err(LOG_WARN, "statuses were not stored", &self->txn.err);
+    list_remove(&self->link);
+    if (self->activation != NULL && self->txn.err.code != ERR_NONE)
+        compile_again(self->activation, &self->txn.err);
     arena_free(self->arena);
     free(self);
 }
@@ -85,6 +108,8 @@ static void store_statuses(struct ctl_activation *activation, const struct ctl_c
     if (compiled->num_statuses == 0)
         return;
     struct status_txn *self = xcalloc(1, sizeof(*self));
+    self->activation = activation;
+    list_push(&activation->status_txns, &self->link);
     self->worker = activation->worker;
     self->arena = arena_new(0);
     self->txn.writes = arena_zalloc(self->arena, compiled->num_statuses * sizeof(struct ctl_write));
@@ -98,8 +123,6 @@ static void store_statuses(struct ctl_activation *activation, const struct ctl_c
 }
 
 /* ---------- compiling ---------- */
-
-static void schedule(struct ctl_activation *activation);
 
 static void run_compile(struct net_job *job)
 {
@@ -251,6 +274,8 @@ struct ctl_activation *ctl_activation_new(struct net_worker *worker, struct ctl_
     list_init(&activation->listener.link);
     timer_init(&activation->timer, on_due);
     timer_init(&activation->look_timer, on_look);
+    timer_init(&activation->retry_timer, on_retry_due);
+    list_init(&activation->status_txns);
     ctl_cache_listen(cache, &activation->listener);
     schedule(activation);
     return activation;
@@ -263,6 +288,12 @@ struct ctl_activation *ctl_activation_free(struct ctl_activation *activation)
     ctl_cache_unlisten(&activation->listener);
     timer_stop(&activation->timer);
     timer_stop(&activation->look_timer);
+    timer_stop(&activation->retry_timer);
+    LIST_FOR_SAFE(txn, &activation->status_txns, struct status_txn, link)
+    {
+        txn->activation = NULL;
+        list_remove(&txn->link);
+    }
     drop_inputs(activation);
     ctl_distributor_release(activation->distributor, activation->applied);
     strbuf_clear(&activation->failures);
