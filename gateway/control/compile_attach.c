@@ -52,34 +52,28 @@ static void add_attachment(struct comp *comp, struct comp_route *route, struct c
     route->attachments[route->num_attachments++] = attachment;
 }
 
-static bool have_common_name(const struct slice *a, uint32_t num_a, const struct slice *b, uint32_t num_b)
-{
-    if (num_a == 0 || num_b == 0)
-        return true;
-    for (uint32_t i = 0; i < num_a; ++i)
-        for (uint32_t j = 0; j < num_b; ++j)
-            if (intersect(a[i], b[j]).base != NULL)
-                return true;
-    return false;
-}
-
 /* HTTPRoutes and GRPCRoutes share no host name of a listener: the older one has it (GRPCRouteSpec.hostnames). */
-static bool is_taken_by_other_kind(const struct comp_listener *listener, enum kind_id kind, const struct slice *hostnames, uint32_t num)
+bool comp_may_claim(const struct comp_listener *listener, enum kind_id kind, const struct slice *hostnames, uint32_t num)
 {
-    for (const struct comp_attached *other = listener->attached; other != NULL; other = other->next)
-        if (other->kind != kind && have_common_name(hostnames, num, other->hostnames, other->num_hostnames))
-            return true;
-    return false;
+    return !comp_names_meet(kind == KIND_GRPC_ROUTE ? &listener->http_names : &listener->grpc_names, hostnames, num);
 }
 
-static void remember_attached(struct comp *comp, struct comp_listener *listener, enum kind_id kind, const struct slice *hostnames, uint32_t num)
+void comp_claim(struct comp_listener *listener, enum kind_id kind, const struct slice *hostnames, uint32_t num)
 {
-    struct comp_attached *attached = arena_alloc(comp->arena, sizeof(*attached));
+    comp_names_add(kind == KIND_GRPC_ROUTE ? &listener->grpc_names : &listener->http_names, hostnames, num);
+}
+
+/* The names outlast the route, whose they are. */
+static bool claim(struct comp *comp, struct comp_listener *listener, enum kind_id kind, const struct slice *hostnames, uint32_t num)
+{
     struct slice *copies = arena_alloc(comp->arena, num * sizeof(*copies));
     for (uint32_t i = 0; i < num; ++i)
         copies[i] = arena_slice(comp->arena, hostnames[i]);
-    *attached = (struct comp_attached){listener->attached, kind, copies, num};
-    listener->attached = attached;
+    struct comp_claimed claimed = {listener, copies, num, comp_may_claim(listener, kind, copies, num)};
+    if (claimed.is_granted)
+        comp_claim(listener, kind, copies, num);
+    comp_record_claim(comp, &claimed);
+    return claimed.is_granted;
 }
 
 enum attach_result { ATTACHED, NO_COMMON_NAME, NAME_IS_TAKEN };
@@ -98,11 +92,8 @@ static enum attach_result attach(struct comp *comp, struct comp_route *route, st
         return NO_COMMON_NAME;
     if (spec->num_hostnames == 0 && listener->hostname.len != 0)
         hostnames[num++] = listener->hostname;
-    if (comp->has_two_route_kinds) {
-        if (is_taken_by_other_kind(listener, route->kind, hostnames, num))
-            return NAME_IS_TAKEN;
-        remember_attached(comp, listener, route->kind, hostnames, num);
-    }
+    if (comp->has_two_route_kinds && !claim(comp, listener, route->kind, hostnames, num))
+        return NAME_IS_TAKEN;
     if (listener->last_route != route->object) { /* two parentRefs may name one listener */
         listener->last_route = route->object;
         ++listener->num_routes;

@@ -116,6 +116,7 @@ static void load_slices(struct comp *comp)
 {
     size_t num;
     struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, KIND_ENDPOINT_SLICE), &num);
+    comp->has_slices = true; /* even if none of them is of a Service */
     for (size_t i = num; i-- > 0;) { /* from the end, so that the chains are in name order */
         const struct obj_endpoint_slice *spec = comp_decode(comp, objects[i], KIND_ENDPOINT_SLICE);
         struct slice service = spec != NULL ? obj_map_get(&spec->head.meta.labels, OBJ_LABEL_SERVICE_NAME) : (struct slice){NULL, 0};
@@ -352,7 +353,7 @@ static const struct resolved *resolve(struct comp *comp, const struct comp_clust
     struct resolved *resolved = hashmap_get(&comp->clusters, ref->name.base, ref->name.len);
     if (resolved != NULL)
         return resolved;
-    if (comp->slices.num_slots == 0)
+    if (!comp->has_slices)
         load_slices(comp);
     resolved = arena_zalloc(comp->arena, sizeof(*resolved));
     hashmap_put(&comp->clusters, ref->name.base, ref->name.len, resolved);

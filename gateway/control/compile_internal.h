@@ -40,12 +40,10 @@ struct comp_policies {
     uint32_t num;
 };
 
-/* A route at a listener, with the host names they have in common. */
-struct comp_attached {
-    struct comp_attached *next;
-    enum kind_id kind;
-    const struct slice *hostnames; /* none: any */
-    uint32_t num_hostnames;
+/* Host names of the routes of one kind at a listener. Texts are borrowed. */
+struct comp_names {
+    bool is_used, has_any;      /* there is a route; one is for any name */
+    struct hashmap names, ends; /* see compile_names.c */
 };
 
 /* A listener of a gateway. */
@@ -60,7 +58,7 @@ struct comp_listener {
     const struct ctl_object *last_route; /* counted in num_routes */
     bool is_conflicted, is_usable; /* usable: routes may attach and it is served */
     bool takes_http_routes, takes_grpc_routes;
-    struct comp_attached *attached; /* kept while there are routes of both kinds */
+    struct comp_names http_names, grpc_names; /* kept while there are routes of both kinds */
     const char *conflict_reason, *refs_reason; /* NULL: fine */
     const char *conflict_text, *refs_text;
     const char *failure; /* why a gateway could not open it; NULL: none says so */
@@ -127,7 +125,8 @@ struct comp {
     struct comp_tls *tls; /* [policy of tls_policies] */
     struct hashmap clusters;     /* names compiled already */
     struct hashmap certificates; /* "NS/NAME" -> verdict */
-    struct hashmap slices;       /* "NS/SERVICE" -> struct comp_slice list */
+    struct hashmap slices;       /* "NS/SERVICE" -> struct slice_ref list */
+    bool has_slices;             /* they have been read */
     struct comp_record *record;  /* of the route being compiled */
 };
 
@@ -178,7 +177,17 @@ struct comp_route {
     struct comp_listener *first; /* the first listener attached to: where gateway-wide policies are looked up */
 };
 
+/* ---- compile_names.c ---- */
+/* No host names at all: any. */
+void comp_names_add(struct comp_names *names, const struct slice *hostnames, uint32_t num);
+bool comp_names_meet(const struct comp_names *names, const struct slice *hostnames, uint32_t num);
+void comp_names_clear(struct comp_names *names);
+
 /* ---- compile_attach.c ---- */
+/* Host names that a route asks for at a listener while there are routes of both kinds: not when one of the other kind has any of
+ * them. Texts are borrowed for the compile. */
+bool comp_may_claim(const struct comp_listener *listener, enum kind_id kind, const struct slice *hostnames, uint32_t num);
+void comp_claim(struct comp_listener *listener, enum kind_id kind, const struct slice *hostnames, uint32_t num);
 /* Settles `parent`, whose ref is set, and adds the listeners it stands for to the route. */
 void comp_attach(struct comp *comp, struct comp_route *route, struct comp_parent *parent);
 
@@ -229,20 +238,32 @@ void comp_tls_used_by(struct comp *comp, struct comp_tls *tls, struct slice gate
 void comp_tls_policy_statuses(struct comp *comp);
 
 /* ---- compile_memo.c ---- */
+/* Host names asked for, and whether they were free. */
+struct comp_claimed {
+    struct comp_listener *listener;
+    const struct slice *hostnames;
+    uint32_t num_hostnames;
+    bool is_granted;
+};
+
 /* What compiling a route did besides its own resource. */
 struct comp_record {
     struct comp_listener **listeners; /* that counted it */
     struct comp_cluster_ref *clusters;
-    uint32_t num_listeners, cap_listeners, num_clusters, cap_clusters;
+    struct comp_claimed *claims; /* while there are routes of both kinds */
+    uint32_t num_listeners, cap_listeners, num_clusters, cap_clusters, num_claims, cap_claims;
     bool is_more; /* it did something that a memo does not hold */
 };
 void comp_record_listener(struct comp *comp, struct comp_listener *listener);
 void comp_record_cluster(struct comp *comp, const struct comp_cluster_ref *ref);
-struct ctl_memo *comp_memo_new(struct comp *comp);
+void comp_record_claim(struct comp *comp, const struct comp_claimed *claim);
+struct ctl_memo *comp_memo_new(struct comp *comp); /* when it is known which kinds of routes there are */
+/* Whether this route was compiled the last time, and when it was created. */
+bool comp_memo_knows(const struct comp *comp, const struct ctl_object *object, int64_t *ret_created_us);
 /* Does what compiling this route did the last time; false: it has to be compiled. */
-bool comp_memo_replay(struct comp *comp, struct ctl_object *object);
+bool comp_memo_replay(struct comp *comp, enum kind_id kind, struct ctl_object *object);
 /* `resource`: what was emitted, NULL: nothing. */
-void comp_memo_add(struct comp *comp, struct ctl_object *object, const struct comp_record *record, const struct cfg_resource *resource);
+void comp_memo_add(struct comp *comp, const struct comp_route *route, const struct cfg_resource *resource);
 
 /* ---- compile_status.c ---- */
 /* Appends a condition; its transition time is kept from `old` (a conditions array, may be NULL) while its status stays. */

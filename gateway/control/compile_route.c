@@ -274,11 +274,10 @@ static void route_status(struct comp *comp, struct comp_route *route)
     comp_set_status(comp, route->object, route->spec->head.status, status);
 }
 
-/* Routes of two kinds contest host names with each other, and a route whose status changes or whose references do not resolve
- * is compiled again each time. */
+/* A route whose status changes or whose references do not resolve is compiled again each time. */
 static bool is_settled(const struct comp *comp, const struct comp_route *route, size_t statuses_before)
 {
-    return !comp->has_two_route_kinds && !comp->record->is_more && route->refs_reason == NULL && comp->out->num_statuses == statuses_before;
+    return !comp->record->is_more && route->refs_reason == NULL && comp->out->num_statuses == statuses_before;
 }
 
 static void compile_route(struct comp *comp, enum kind_id kind, struct ctl_object *object)
@@ -299,13 +298,15 @@ static void compile_route(struct comp *comp, enum kind_id kind, struct ctl_objec
     route_status(comp, &route);
     const struct cfg_document *document = comp->out->document; /* the route is the last that was added, if it was */
     if (is_settled(comp, &route, statuses_before))
-        comp_memo_add(comp, object, &record, route.num_attachments != 0 ? &document->resources[document->num - 1] : NULL);
+        comp_memo_add(comp, &route, route.num_attachments != 0 ? &document->resources[document->num - 1] : NULL);
     comp->record = NULL;
 }
 
-/* With a scratch of its own: ten thousand routes never stand in memory together. */
-static void compile_in_scratch(struct comp *comp, enum kind_id kind, struct ctl_object *object)
+/* In a scratch of its own: ten thousand routes never stand in memory together. */
+static void compile_or_replay(struct comp *comp, enum kind_id kind, struct ctl_object *object)
 {
+    if (comp_memo_replay(comp, kind, object))
+        return;
     struct arena *outer = comp->scratch;
     comp->scratch = arena_new(16 * 1024);
     compile_route(comp, kind, object);
@@ -331,17 +332,26 @@ static int compare_dated(const void *left, const void *right)
     return order != 0 ? order : (int)a->kind - (int)b->kind;
 }
 
+/* False: it is not compiled either. */
+static bool read_created(struct comp *comp, enum kind_id kind, struct ctl_object *object, int64_t *ret_created_us)
+{
+    if (comp_memo_knows(comp, object, ret_created_us))
+        return true;
+    _cleanup_(arena_freep) struct arena *arena = arena_new(16 * 1024);
+    const struct obj_http_route *route = comp_decode_in(comp, arena, object, kind);
+    if (route != NULL)
+        *ret_created_us = route->head.meta.created_us;
+    return route != NULL;
+}
+
 static void collect(struct comp *comp, enum kind_id kind, struct dated_route *list, size_t *num)
 {
     size_t count;
+    int64_t created_us;
     struct ctl_object **objects = ctl_view_kind(comp->view, comp_kind_key(comp, kind), &count);
-    for (size_t i = 0; i < count; ++i) {
-        struct arena *arena = arena_new(16 * 1024);
-        const struct obj_http_route *route = comp_decode_in(comp, arena, objects[i], kind);
-        if (route != NULL)
-            list[(*num)++] = (struct dated_route){kind, objects[i], route->head.meta.created_us};
-        arena_free(arena);
-    }
+    for (size_t i = 0; i < count; ++i)
+        if (read_created(comp, kind, objects[i], &created_us))
+            list[(*num)++] = (struct dated_route){kind, objects[i], created_us};
 }
 
 /* Oldest first, for it gets the host name that both kinds want. */
@@ -349,12 +359,11 @@ static void compile_by_age(struct comp *comp, size_t num)
 {
     struct dated_route *list = xmalloc(num * sizeof(*list));
     num = 0;
-    comp->has_two_route_kinds = true;
     collect(comp, KIND_HTTP_ROUTE, list, &num);
     collect(comp, KIND_GRPC_ROUTE, list, &num);
     qsort(list, num, sizeof(*list), compare_dated);
     for (size_t i = 0; i < num; ++i)
-        compile_in_scratch(comp, list[i].kind, list[i].object);
+        compile_or_replay(comp, list[i].kind, list[i].object);
     free(list);
 }
 
@@ -365,12 +374,13 @@ void comp_routes(struct comp *comp)
     size_t nums[ARRAY_LEN(kinds)];
     for (size_t i = 0; i < ARRAY_LEN(kinds); ++i)
         objects[i] = ctl_view_kind(comp->view, comp_kind_key(comp, kinds[i]), &nums[i]);
-    if (nums[0] != 0 && nums[1] != 0) {
+    comp->has_two_route_kinds = nums[0] != 0 && nums[1] != 0;
+    comp->out->memo = comp_memo_new(comp);
+    if (comp->has_two_route_kinds) {
         compile_by_age(comp, nums[0] + nums[1]);
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(kinds); ++i)
         for (size_t j = 0; j < nums[i]; ++j)
-            if (!comp_memo_replay(comp, objects[i][j]))
-                compile_in_scratch(comp, kinds[i], objects[i][j]);
+            compile_or_replay(comp, kinds[i], objects[i][j]);
 }

@@ -149,6 +149,11 @@ static void clear(struct comp *comp)
     hashmap_clear(&comp->clusters);
     hashmap_clear(&comp->certificates);
     hashmap_clear(&comp->slices);
+    for (uint32_t i = 0; i < comp->num_gateways; ++i)
+        for (uint32_t j = 0; j < comp->gateways[i].num_listeners; ++j) {
+            comp_names_clear(&comp->gateways[i].listeners[j].http_names);
+            comp_names_clear(&comp->gateways[i].listeners[j].grpc_names);
+        }
     for (uint32_t i = 0; i < comp->num_binds; ++i)
         free(comp->binds[i]->listeners);
     free(comp->binds);
@@ -164,7 +169,6 @@ struct ctl_compiled *ctl_compile(const struct ctl_view *view, const struct ctl_c
     out->document->epoch = options->epoch;
     out->document->rev = view->rev;
     struct comp comp = {.arena = out->arena, .scratch = arena_new(64 * 1024), .view = view, .options = options, .out = out};
-    out->memo = comp_memo_new(&comp);
     load_grants(&comp);
     comp_load_traffic_policies(&comp);
     comp_load_tls_policies(&comp);

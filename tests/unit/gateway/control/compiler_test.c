@@ -253,6 +253,48 @@ static void what_is_remembered_makes_no_difference(void **state)
     world_free(world);
 }
 
+#define BOTH(kind, name, created, hostname)                                                                                                        \
+    "---\napiVersion: gateway.networking.k8s.io/v1\nkind: " kind "\nmetadata: {name: " name ", namespace: default, creationTimestamp: \"" created \
+    "\"}\nspec:\n  parentRefs: [{name: edge, sectionName: http}]\n  hostnames: [" hostname "]\n" RULE_WEB
+#define GRPC_ROUTES "gateway.networking.k8s.io/grpcroutes"
+
+static const char *route_text(const struct ctl_compiled *compiled, const char *name)
+{
+    const struct cfg_resource *route = cfg_document_find(compiled->document, SLICE("route"), slice_of(name));
+    return route != NULL ? route->text.base : NULL;
+}
+
+static void with_both_kinds_what_is_remembered_is_used_and_makes_no_difference(void **state)
+{
+    struct world *world = compile_world(BOTH("GRPCRoute", "old", "2026-01-01T00:00:00Z", "g.test") BOTH("HTTPRoute", "free", "2026-01-02T00:00:00Z", "h.test")
+                                            BOTH("HTTPRoute", "shut", "2026-01-03T00:00:00Z", "'*.test', g.test")
+                                                BOTH("GRPCRoute", "young", "2026-01-04T00:00:00Z", "y.test"));
+    struct ctl_memo *memo = compare_with_fresh(world, NULL, 1);
+    memo = compare_with_fresh(world, memo, 1);
+    struct ctl_compiled *one = compile_again(world, memo, 1), *two = compile_again(world, one->memo, 1);
+    assert_non_null(route_text(one, "httproute/default/free"));
+    assert_null(route_text(one, "httproute/default/shut")); /* an older one of the other kind has its name */
+    assert_ptr_equal(route_text(one, "httproute/default/free"), route_text(two, "httproute/default/free"));
+    assert_ptr_equal(route_text(one, "grpcroute/default/young"), route_text(two, "grpcroute/default/young"));
+    ctl_compiled_free(one);
+    ctl_compiled_free(two);
+    edit(world, GRPC_ROUTES, "old", "hostnames", "[\"elsewhere\"]"); /* the other gets the name, and with it the youngest's */
+    memo = compare_with_fresh(world, memo, 1);
+    one = compile_again(world, memo, 1);
+    assert_non_null(route_text(one, "httproute/default/shut"));
+    assert_null(route_text(one, "grpcroute/default/young"));
+    ctl_compiled_free(one);
+    memo = compare_with_fresh(world, memo, 1);
+    edit(world, GRPC_ROUTES, "old", "hostnames", "[\"g.test\"]");
+    memo = compare_with_fresh(world, memo, 1);
+    memo = compare_with_fresh(world, memo, 1);
+    edit(world, ROUTES, "free", "hostnames", "[\"y.test\"]");
+    memo = compare_with_fresh(world, memo, 1);
+    memo = compare_with_fresh(world, memo, 1);
+    ctl_memo_free(memo);
+    world_free(world);
+}
+
 static void only_what_concerns_no_other_route_is_apart(void **state)
 {
     assert_true(ctl_compile_is_apart(SLICE(ROUTES)));
@@ -276,6 +318,7 @@ int main(void)
         cmocka_unit_test(policies_make_a_variant_of_the_cluster),
         cmocka_unit_test(programmed_follows_what_gateways_run),
         cmocka_unit_test(equal_input_gives_equal_bytes),
+        cmocka_unit_test(with_both_kinds_what_is_remembered_is_used_and_makes_no_difference),
         cmocka_unit_test(what_is_remembered_makes_no_difference),
         cmocka_unit_test(only_what_concerns_no_other_route_is_apart),
     };
