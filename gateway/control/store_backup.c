@@ -8,6 +8,17 @@
 #include <stdio.h>
 #include <unistd.h>
 
+void st_unlink_db(const char *path)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); ++i) {
+        struct strbuf name = STRBUF_INIT;
+        strbuf_addf(&name, "%s%s", path, suffixes[i]);
+        (void)unlink(name.base); /* most are not there */
+        strbuf_clear(&name);
+    }
+}
+
 /* A copy under a temporary name, not yet begun to fill. */
 static int open_copy(sqlite3 *from, const char *path, char **ret_temporary, sqlite3 **ret_db,
                      sqlite3_backup **ret_backup, struct err *err)
@@ -17,14 +28,14 @@ static int open_copy(sqlite3 *from, const char *path, char **ret_temporary, sqli
         return err_set(err, ERR_EXISTS, "'%s' exists already", path);
     strbuf_addf(&name, "%s.%ld.part", path, (long)getpid());
     _cleanup_(freep) char *temporary = strbuf_take(&name);
-    (void)unlink(temporary); /* of a process with our id that died here */
+    st_unlink_db(temporary); /* of a process with our id that died here */
     _cleanup_(st_closep) sqlite3 *db = NULL;
     if (st_open_rw(temporary, true, &db, err) != 0)
         return -1;
     sqlite3_backup *backup = sqlite3_backup_init(db, "main", from, "main");
     if (backup == NULL) {
         (void)st_err(db, err, "backup"); /* always -1 */
-        (void)unlink(temporary); /* empty */
+        st_unlink_db(temporary);
         return -1;
     }
     *ret_temporary = temporary;
@@ -53,17 +64,6 @@ static int check_copy(const char *path, struct err *err)
     return err_set(err, found.code, "%s", found.text);
 }
 
-static void unlink_copy(const char *path)
-{
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
-    for (size_t i = 0; i < ARRAY_LEN(suffixes); ++i) {
-        struct strbuf name = STRBUF_INIT;
-        strbuf_addf(&name, "%s%s", path, suffixes[i]);
-        (void)unlink(name.base); /* most are not there */
-        strbuf_clear(&name);
-    }
-}
-
 /* The copied header says "write-ahead log"; a backup is one file, so it goes back to a rollback journal. A
  * store that opens it switches again. This also syncs it. */
 static int seal_copy(sqlite3 **db, struct err *err)
@@ -84,7 +84,7 @@ static int finish_copy(sqlite3_backup *backup, sqlite3 **db, const char *tempora
     st_close(db);
     if (result == 0 && (check_copy(temporary, err) != 0 || st_rename_new(temporary, path, err) != 0))
         result = -1;
-    unlink_copy(temporary);
+    st_unlink_db(temporary);
     return result == 0 ? 0 : err_wrap(err, "backup to '%s'", path);
 }
 

@@ -236,7 +236,9 @@ int st_audit_verify(sqlite3 *db, uint64_t *ret_broken_id, struct err *err);
 /* store_compact.c: one bounded step. 1: more to do, 0: done, -1. */
 int st_compact_step(struct ctl_store *store, struct err *err);
 
-/* store_backup.c: one step of the operation in store->backup; finishes it when it was the last. */
+/* store_backup.c: removes a database with its logs. One that stayed behind would be played back into the next file of that name. */
+void st_unlink_db(const char *path);
+/* One step of the operation in store->backup; finishes it when it was the last. */
 void st_backup_begin(struct ctl_store *store, struct st_op *op);
 void st_backup_step(struct ctl_store *store);
 void st_backup_abandon(struct ctl_store *store, const struct err *why);

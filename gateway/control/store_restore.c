@@ -83,12 +83,12 @@ int ctl_store_restore(const char *backup_path, const char *path, struct err *err
     if (st_lock(path, &lock_fd, err) != 0)
         return -1;
     _cleanup_(freep) char *copy = suffixed(path, ".restore");
-    (void)unlink(copy); /* of a restore that was killed */
+    st_unlink_db(copy); /* of a restore that was killed */
     int result = make_copy(backup_path, copy, err);
     if (result == 0)
         result = put_in_place(copy, path, err);
     if (result != 0)
-        (void)unlink(copy); /* the error at hand says more than this one could */
+        st_unlink_db(copy);
     close(lock_fd);
     return result == 0 ? 0 : err_wrap(err, "restore");
 }

@@ -616,6 +616,49 @@ static void a_restore_brings_back_the_past_with_a_new_epoch(void **state)
     ctl_store_close(store);
 }
 
+/* As far as a restore gets that is killed while it writes: pages of its copy are in the journal. */
+static void begin_restore(const char *backup)
+{
+    sqlite3 *db;
+    char copy[600], command[1400];
+    snprintf(copy, sizeof(copy), "%s.restore", path);
+    snprintf(command, sizeof(command), "cp '%s' '%s'", backup, copy);
+    assert_int_equal(system(command), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        bool is_ok = sqlite3_open(copy, &db) == SQLITE_OK &&
+                     sqlite3_exec(db, "PRAGMA cache_size = 1; BEGIN; UPDATE object SET object = object || 'y'", NULL, NULL, NULL) == SQLITE_OK;
+        _exit(is_ok ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void a_killed_restore_leaves_nothing_in_the_next(void **state)
+{
+    char small[600], large[600];
+    snprintf(small, sizeof(small), "%s/small.db", folder);
+    snprintf(large, sizeof(large), "%s/large.db", folder);
+    fill(40);
+    struct ctl_store *store = open_store();
+    assert_int_equal(ctl_store_backup(store, small, &err), 0);
+    ctl_store_close(store);
+    fill(400);
+    store = open_store();
+    assert_int_equal(ctl_store_backup(store, large, &err), 0);
+    ctl_store_close(store);
+    begin_restore(small);
+    if (ctl_store_restore(large, path, &err) != 0)
+        fail_msg("%s", err.text);
+    unsigned num = 0;
+    uint64_t rev;
+    store = open_store();
+    assert_int_equal(ctl_store_read_all(store, count, &num, &rev, NULL), 0);
+    assert_int_equal(num, 400);
+    ctl_store_close(store);
+}
+
 static void a_bad_backup_is_not_restored(void **state)
 {
     char copy[600];
@@ -665,6 +708,7 @@ int main(void)
         T(a_flood_of_refusals_is_counted_not_kept),
         T(a_backup_taken_while_writing_is_consistent),
         T(a_restore_brings_back_the_past_with_a_new_epoch),
+        T(a_killed_restore_leaves_nothing_in_the_next),
         T(a_bad_backup_is_not_restored),
 #undef T
     };
