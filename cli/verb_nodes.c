@@ -66,8 +66,9 @@ int verb_nodes(struct cli *cli)
     struct cli_table *table = cli_table_new(cli);
     for (size_t i = 0; i < ARRAY_LEN(titles); ++i)
         cli_table_column(table, titles[i]);
+    int64_t newest = newest_of(nodes);
     JSON_FOR (node, nodes)
-        add_node(cli, table, node, newest_of(nodes));
+        add_node(cli, table, node, newest);
     if (cli_table_rows(table) == 0) {
         fprintf(cli->err, "No nodes have joined; selvedge join create makes a token for one\n");
         return CLI_OK;

@@ -16,7 +16,34 @@ struct apply {
     struct json **documents; /* parsed by the first plan */
     size_t num_documents;
     bool is_parsed;
+    struct hashmap given; /* the keys of the documents, as key_text() has them; while planning */
 };
+
+static struct slice key_text(struct arena *arena, const struct ctl_key *key)
+{
+    const struct slice parts[] = {key->kind, key->ns, key->name};
+    struct strbuf text = STRBUF_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(parts); ++i) {
+        strbuf_add_slice(&text, parts[i]);
+        strbuf_addc(&text, ' ');
+    }
+    struct slice kept = arena_slice(arena, strbuf_slice(&text));
+    strbuf_clear(&text);
+    return kept;
+}
+
+static bool is_given(const struct apply *self, const struct ctl_key *key)
+{
+    struct slice text = key_text(self->bulk.call->arena, key);
+    return hashmap_get(&self->given, text.base, text.len) != NULL;
+}
+
+/* Letting machines in and out is for administrators, by whatever way. */
+static int require(struct api_bulk *bulk, struct api_item *item, const char *verb)
+{
+    enum ctl_role role = item->change.target.kind->id == KIND_NODE ? CTL_ROLE_ADMIN : CTL_ROLE_EDITOR;
+    return api_require(bulk->call, role, &item->change.target, verb, &item->err);
+}
 
 /* The item, with `err` set when the document cannot even be placed. */
 static struct api_item *place(struct apply *self, struct json *document)
@@ -41,7 +68,7 @@ static struct api_item *place(struct apply *self, struct json *document)
     if (name.len == 0)
         err_set(&item->err, ERR_INVALID, "metadata.name: Required value: what is applied needs a name");
     else
-        (void)api_require(bulk->call, kind->id == KIND_NODE ? CTL_ROLE_ADMIN : CTL_ROLE_EDITOR, &item->change.target, "apply", &item->err); /* stays in the item */
+        (void)require(bulk, item, "apply"); /* stays in the item */
     return item;
 }
 
@@ -54,16 +81,6 @@ static void add_label(struct apply *self, struct json *document)
         labels = json_set(arena, meta, "labels", json_new_object(arena));
     if (labels->type == JSON_OBJECT)
         json_set(arena, labels, OWNER_LABEL, json_new_string(arena, self->owner));
-}
-
-static bool is_among(const struct apply *self, const struct ctl_key *key, const struct api_item *but)
-{
-    for (size_t i = 0; i < self->bulk.num_items; ++i) {
-        struct ctl_key other = api_key(&self->bulk.items[i].change.target);
-        if (&self->bulk.items[i] != but && ctl_key_compare(&other, key) == 0)
-            return true;
-    }
-    return false;
 }
 
 static void apply_document(struct apply *self, struct api_item *item, const struct json *document)
@@ -90,7 +107,7 @@ static void check_namespace(struct apply *self, struct api_item *item)
 {
     const struct api_target *target = &item->change.target;
     struct ctl_key key = {api_kind_key(kind_get(KIND_NAMESPACE)), SLICE(""), target->ns};
-    if (item->err.code != ERR_NONE || !target->kind->is_namespaced || api_bulk_find(&self->bulk, &key) != NULL || is_among(self, &key, NULL))
+    if (item->err.code != ERR_NONE || !target->kind->is_namespaced || api_bulk_find(&self->bulk, &key) != NULL || is_given(self, &key))
         return;
     err_set(&item->err, ERR_NOT_FOUND, "namespaces \"%.*s\" not found: create it, or apply it together with this", (int)target->ns.len, target->ns.base);
 }
@@ -106,45 +123,29 @@ static bool has_owner(const struct apply *self, const struct ctl_object *object)
 static void prune(struct apply *self)
 {
     struct api_bulk *bulk = &self->bulk;
-    struct hashmap kept = HASHMAP_INIT; /* "kind ns name" of what was given */
     struct arena *arena = bulk->call->arena;
-    for (size_t i = 0; i < bulk->num_items; ++i) {
-        struct ctl_key key = api_key(&bulk->items[i].change.target);
-        char *text = arena_printf(arena, "%.*s %.*s %.*s", (int)key.kind.len, key.kind.base, (int)key.ns.len, key.ns.base, (int)key.name.len, key.name.base);
-        hashmap_puts(&kept, text, bulk);
-    }
     for (size_t i = 0; i < bulk->view->num; ++i) {
         struct ctl_object *object = bulk->view->objects[i];
         const struct kind *kind = api_kind_of_key(object->key.kind);
         if (kind == NULL || kind->id == KIND_NAMESPACE || !has_owner(self, object))
             continue;
-        char *text = arena_printf(arena, "%.*s %.*s %.*s", (int)object->key.kind.len, object->key.kind.base, (int)object->key.ns.len, object->key.ns.base,
-                                  (int)object->key.name.len, object->key.name.base);
-        if (hashmap_gets(&kept, text) != NULL)
+        if (is_given(self, &object->key))
             continue;
         struct api_item *item = api_bulk_add(bulk, kind, arena_slice(arena, object->key.ns), arena_slice(arena, object->key.name));
         item->action = "pruned";
         item->write = (struct ctl_write){.op = CTL_DELETE, .key = api_key(&item->change.target), .expect_rev = object->rev};
-        if (api_require(bulk->call, CTL_ROLE_EDITOR, &item->change.target, "delete", &item->err) != 0)
+        if (require(bulk, item, "delete") != 0)
             ++bulk->num_failed;
     }
-    hashmap_clear(&kept);
 }
 
 /* Twice the same object is a mistake in the files, whichever of the two was meant. */
-static void check_duplicates(struct apply *self)
+static void note_given(struct apply *self, struct api_item *item)
 {
-    struct hashmap seen = HASHMAP_INIT;
-    struct arena *arena = self->bulk.call->arena;
-    for (size_t i = 0; i < self->bulk.num_items; ++i) {
-        struct api_item *item = &self->bulk.items[i];
-        struct ctl_key key = api_key(&item->change.target);
-        char *text = arena_printf(arena, "%.*s %.*s %.*s", (int)key.kind.len, key.kind.base, (int)key.ns.len, key.ns.base != NULL ? key.ns.base : "",
-                                  (int)key.name.len, key.name.base != NULL ? key.name.base : "");
-        if (item->err.code == ERR_NONE && hashmap_puts(&seen, text, item) != NULL)
-            err_set(&item->err, ERR_INVALID, "metadata.name: Duplicate value: the object is given twice");
-    }
-    hashmap_clear(&seen);
+    struct ctl_key key = api_key(&item->change.target);
+    struct slice text = key_text(self->bulk.call->arena, &key);
+    if (item->unplaced == NULL && hashmap_put(&self->given, text.base, text.len, item) != NULL && item->err.code == ERR_NONE)
+        err_set(&item->err, ERR_INVALID, "metadata.name: Duplicate value: the object is given twice");
 }
 
 static int plan(struct api_bulk *bulk, struct err *err)
@@ -156,8 +157,7 @@ static int plan(struct api_bulk *bulk, struct err *err)
     if (self->is_pruning && self->num_documents == 0) /* an empty folder, a file that could not be read: hardly meant */
         return err_set(err, ERR_BAD_REQUEST, "there are no objects in the request: with prune, all that the owner has would be deleted");
     for (size_t i = 0; i < self->num_documents; ++i)
-        (void)place(self, self->documents[i]); /* failures stay in the item */
-    check_duplicates(self);
+        note_given(self, place(self, self->documents[i])); /* failures stay in the item */
     for (size_t i = 0; i < self->num_documents; ++i) {
         struct api_item *item = &bulk->items[i];
         check_namespace(self, item);
@@ -167,6 +167,7 @@ static int plan(struct api_bulk *bulk, struct err *err)
     }
     if (self->is_pruning)
         prune(self);
+    hashmap_clear(&self->given);
     return 0;
 }
 

@@ -23,6 +23,18 @@ def control(tmp_path, stopping):
     return server
 
 
+def test_an_editor_does_not_put_nodes_out_by_pruning(control):
+    """Node objects are for administrators, whichever way they would be deleted."""
+    nodes = "/apis/selvedge.dev/v1alpha1/nodes"
+    assert Node(control).join(control.call("POST", "/selvedge/v1/join-tokens", {})["token"])[0] == 200
+    control.call("PATCH", f"{nodes}/edge-2", {"metadata": {"labels": {"selvedge.dev/owner": "git"}}}, "application/merge-patch+json")
+    namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+    editor, target = {"authorization": f"Bearer {control.make_token('e', 'editor')}"}, "/selvedge/v1/apply?owner=git&prune=true"
+    status, text = control.api("POST", target, namespace, "application/yaml", editor)
+    assert status == 403 and "nodes" in text, text
+    assert control.get(f"{nodes}/edge-2")["metadata"]["name"] == "edge-2"
+
+
 # ---- bodies of strangers ----
 
 def head(method, target, length, token=None, more=""):
