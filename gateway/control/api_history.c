@@ -240,46 +240,60 @@ void api_revision(struct ctl_call *call, struct slice rev)
 /* One object over a range of the log. */
 struct net_change {
     struct ctl_key key;
-    struct slice before, after; /* {NULL, 0}: it was, is not there */
+    struct slice before; /* {NULL, 0}: it was not there */
+    struct strbuf after;
+    bool is_there_after;
 };
 
+/* Of a range with any number of changes only their net effect is in memory. */
 struct net_changes {
     struct arena *arena;
     struct hashmap by_key;
+    struct strbuf key_text; /* of the change at hand */
     struct net_change **at;
     size_t num, cap;
 };
+
+static struct net_change *add_net_change(struct net_changes *all, const struct ctl_change *change)
+{
+    const struct ctl_key *key = &change->key;
+    if (all->num == all->cap) {
+        all->cap = all->cap != 0 ? all->cap * 2 : 64;
+        all->at = xrealloc(all->at, all->cap * sizeof(*all->at));
+    }
+    struct net_change *net = arena_zalloc(all->arena, sizeof(*net));
+    struct slice text = arena_slice(all->arena, strbuf_slice(&all->key_text));
+    net->key = (struct ctl_key){arena_slice(all->arena, key->kind), arena_slice(all->arena, key->ns), arena_slice(all->arena, key->name)};
+    net->before = change->previous.base != NULL ? arena_slice(all->arena, change->previous) : (struct slice){NULL, 0};
+    hashmap_put(&all->by_key, text.base, text.len, net);
+    return all->at[all->num++] = net;
+}
 
 static int on_net_change(const struct ctl_change *change, void *data)
 {
     struct net_changes *all = data;
     const struct ctl_key *key = &change->key;
-    char *text = arena_printf(all->arena, "%.*s %.*s %.*s", (int)key->kind.len, key->kind.base, (int)key->ns.len, key->ns.base, (int)key->name.len,
-                              key->name.base);
-    struct net_change *net = hashmap_gets(&all->by_key, text);
-    if (net == NULL) {
-        if (all->num == all->cap) {
-            all->cap = all->cap != 0 ? all->cap * 2 : 64;
-            struct net_change **at = arena_alloc(all->arena, all->cap * sizeof(*at));
-            if (all->num != 0)
-                memcpy(at, all->at, all->num * sizeof(*at));
-            all->at = at;
-        }
-        net = arena_zalloc(all->arena, sizeof(*net));
-        net->key = (struct ctl_key){arena_slice(all->arena, key->kind), arena_slice(all->arena, key->ns), arena_slice(all->arena, key->name)};
-        net->before = change->previous.base != NULL ? arena_slice(all->arena, change->previous) : (struct slice){NULL, 0};
-        hashmap_puts(&all->by_key, text, net);
-        all->at[all->num++] = net;
-    }
-    net->after = change->op == CTL_PUT ? arena_slice(all->arena, change->object) : (struct slice){NULL, 0};
+    if (change->is_status && change->previous.base != NULL)
+        return 0; /* what the control plane says about an object is no change of it */
+    strbuf_reset(&all->key_text);
+    strbuf_addf(&all->key_text, "%.*s %.*s %.*s", (int)key->kind.len, key->kind.base, (int)key->ns.len, key->ns.base, (int)key->name.len, key->name.base);
+    struct net_change *net = hashmap_get(&all->by_key, all->key_text.base, all->key_text.len);
+    if (net == NULL)
+        net = add_net_change(all, change);
+    net->is_there_after = change->op == CTL_PUT;
+    strbuf_reset(&net->after);
+    if (net->is_there_after)
+        strbuf_add_slice(&net->after, change->object);
     return 0;
 }
 
-static int read_net_changes(struct ctl_store *store, uint64_t from, uint64_t to, const struct ctl_key *filter, struct net_changes *ret, struct err *err)
+static void net_changes_clear(struct net_changes *all)
 {
-    int status = ctl_store_read_changes(store, from, to, filter, 0, on_net_change, ret, err);
-    hashmap_clear(&ret->by_key);
-    return status;
+    for (size_t i = 0; i < all->num; ++i)
+        strbuf_clear(&all->at[i]->after);
+    free(all->at);
+    hashmap_clear(&all->by_key);
+    strbuf_clear(&all->key_text);
 }
 
 /* ---------- GET diff ---------- */
@@ -299,7 +313,8 @@ static struct json *without_status(struct json *changes)
 static void add_net(struct history *self, const struct net_change *net)
 {
     struct arena *arena = self->call->arena;
-    struct slice before = self->is_forward ? net->before : net->after, after = self->is_forward ? net->after : net->before;
+    struct slice last = net->is_there_after ? strbuf_slice(&net->after) : (struct slice){NULL, 0};
+    struct slice before = self->is_forward ? net->before : last, after = self->is_forward ? last : net->before;
     if (before.base == NULL && after.base == NULL)
         return;
     struct json *changes = without_status(diff_texts(arena, &net->key, before, after));
@@ -323,10 +338,10 @@ static void run_diff(struct api_job *job)
     _cleanup_(arena_freep) struct arena *arena = arena_new(0);
     struct net_changes all = {.arena = arena};
     uint64_t low = MIN(self->from, self->to), high = MAX(self->from, self->to);
-    if (read_net_changes(self->call->control->store, low, high, self->has_filter ? &self->filter : NULL, &all, &job->err) != 0)
-        return;
-    for (size_t i = 0; i < all.num; ++i)
-        add_net(self, all.at[i]);
+    if (ctl_store_read_changes(self->call->control->store, low, high, self->has_filter ? &self->filter : NULL, 0, on_net_change, &all, &job->err) == 0)
+        for (size_t i = 0; i < all.num; ++i)
+            add_net(self, all.at[i]);
+    net_changes_clear(&all);
 }
 
 void api_diff_revisions(struct ctl_call *call)
@@ -418,21 +433,31 @@ static void check_namespace_is_left_empty(struct api_bulk *bulk, struct api_item
     ++bulk->num_failed;
 }
 
+static int plan_net(struct rollback *self, const struct net_changes *all, struct err *err)
+{
+    struct api_bulk *bulk = &self->bulk;
+    if (self->has_filter && self->filter.name.len != 0 && all->num == 0 && api_bulk_find(bulk, &self->filter) == NULL)
+        return err_set(err, ERR_NOT_FOUND, "there was no such object at revision %llu", (unsigned long long)self->to);
+    for (size_t i = 0; i < all->num; ++i)
+        plan_one(bulk, all->at[i]);
+    for (size_t i = 0; self->has_filter && i < bulk->num_items; ++i)
+        if (bulk->items[i].write.op == CTL_DELETE && bulk->items[i].change.target.kind->id == KIND_NAMESPACE)
+            check_namespace_is_left_empty(bulk, &bulk->items[i]);
+    return 0;
+}
+
 static int plan_rollback(struct api_bulk *bulk, struct err *err)
 {
     struct rollback *self = CONTAINER_OF(bulk, struct rollback, bulk);
     _cleanup_(arena_freep) struct arena *arena = arena_new(0);
     struct net_changes all = {.arena = arena};
-    if (read_net_changes(bulk->call->control->store, self->to, bulk->view->rev, self->has_filter ? &self->filter : NULL, &all, err) != 0)
-        return err_wrap(err, "roll back to revision %llu", (unsigned long long)self->to);
-    if (self->has_filter && self->filter.name.len != 0 && all.num == 0 && api_bulk_find(bulk, &self->filter) == NULL)
-        return err_set(err, ERR_NOT_FOUND, "there was no such object at revision %llu", (unsigned long long)self->to);
-    for (size_t i = 0; i < all.num; ++i)
-        plan_one(bulk, all.at[i]);
-    for (size_t i = 0; self->has_filter && i < bulk->num_items; ++i)
-        if (bulk->items[i].write.op == CTL_DELETE && bulk->items[i].change.target.kind->id == KIND_NAMESPACE)
-            check_namespace_is_left_empty(bulk, &bulk->items[i]);
-    return 0;
+    int status = ctl_store_read_changes(bulk->call->control->store, self->to, bulk->view->rev, self->has_filter ? &self->filter : NULL, 0, on_net_change, &all, err);
+    if (status != 0)
+        err_wrap(err, "roll back to revision %llu", (unsigned long long)self->to);
+    else
+        status = plan_net(self, &all, err);
+    net_changes_clear(&all);
+    return status;
 }
 
 void api_rollback(struct ctl_call *call)

@@ -28,7 +28,6 @@ struct write_op {
     struct api_job job;
     /* of a conflict */
     struct json *seen; /* the object as the client knew it */
-    struct json *now;
     const char *by;
 };
 
@@ -54,8 +53,6 @@ static int on_later_change(const struct ctl_change *change, void *data)
     struct arena *arena = op->call->arena;
     if (op->seen == NULL && change->previous.base != NULL)
         op->seen = json_parse(arena, change->previous, NULL);
-    if (change->object.base != NULL)
-        op->now = json_parse(arena, change->object, NULL);
     if (!change->is_status)
         op->by = arena_strndup(arena, change->actor.base, change->actor.len);
     return 0;
@@ -96,17 +93,20 @@ static void on_conflict_read(struct api_job *job)
 {
     struct write_op *op = CONTAINER_OF(job, struct write_op, job);
     struct arena *arena = op->call->arena;
+    struct ctl_key key = api_key(&op->target);
+    const struct ctl_object *object = ctl_cache_get(op->call->control->cache, &key);
+    struct json *now = object != NULL ? ctl_object_tree(arena, object) : NULL;
     struct err err = ERR_INIT;
     struct strbuf text = STRBUF_INIT;
     strbuf_addf(&text, "Operation cannot be fulfilled on %s \"%.*s\": the object has been modified; please apply your changes to the latest version and try again",
                 api_resource_name(arena, op->target.kind), (int)op->target.name.len, op->target.name.base);
     field_report_init(&op->change.report, arena);
-    if (op->seen != NULL && op->now != NULL) {
+    if (op->seen != NULL && now != NULL) {
         if (op->target.kind->is_secret) {
             api_hide_secret(arena, op->seen);
-            api_hide_secret(arena, op->now);
+            api_hide_secret(arena, now);
         }
-        struct json *changes = api_diff(arena, op->seen, op->now, CAUSES_MAX);
+        struct json *changes = api_diff(arena, op->seen, now, CAUSES_MAX);
         if (changes->num != 0)
             describe(op, changes, &text);
         JSON_FOR(change, changes)
