@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_PEM = 256 * 1024, CALL_TIMEOUT_MS = 15000, RETRY_FIRST_S = 10, RETRY_MAX_S = 600, RENEWED_S = 60 };
+enum { MAX_PEM = 256 * 1024, CALL_TIMEOUT_MS = 15000, RETRY_FIRST_S = 10, RETRY_MAX_S = 600, RENEWED_S = 60, LOOK_S = 600 };
 
 static char *path_in(const struct enroll_config *config, const char *name)
 {
@@ -186,6 +186,7 @@ struct enroll_renewal {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
     bool is_stopping;
+    uint64_t spread; /* random, so that nodes that joined together do not renew together */
 };
 
 static int renew(const struct enroll_config *config, struct err *err)
@@ -209,24 +210,25 @@ static int renew(const struct enroll_config *config, struct err *err)
     return status;
 }
 
-/* Seconds until half of the life is over, ± 10 %; 0 when it is. */
-static int64_t seconds_to_half_life(const struct enroll_config *config)
+/* Seconds until half of the life is over, ± 5 %; 0 when it is. */
+static int64_t seconds_to_half_life(const struct enroll_config *config, uint64_t spread)
 {
     struct strbuf cert = STRBUF_INIT;
     int64_t from = 0, until = 0, wait = 0;
     if (read_in(config, "node.crt", &cert, NULL) == 0 && net_identity_validity(strbuf_slice(&cert), &from, &until, NULL) == 0) {
         int64_t life = until - from, jitter = life / 10;
-        int64_t at = from + life / 2 - jitter / 2 + (int64_t)(crypto_random_u64() % (uint64_t)MAX(jitter, (int64_t)1));
+        int64_t at = from + life / 2 - jitter / 2 + (int64_t)(spread % (uint64_t)MAX(jitter, (int64_t)1));
         wait = (at - clock_wall_us()) / 1000000;
     }
     strbuf_clear(&cert);
     return MAX(wait, (int64_t)0);
 }
 
+/* False: it is over. */
 static bool wait_s(struct enroll_renewal *renewal, int64_t seconds)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += seconds;
     pthread_mutex_lock(&renewal->mutex);
     while (!renewal->is_stopping && pthread_cond_timedwait(&renewal->cond, &renewal->mutex, &until) == 0)
@@ -236,11 +238,20 @@ static bool wait_s(struct enroll_renewal *renewal, int64_t seconds)
     return !is_stopping;
 }
 
+/* The wall clock may be set while we wait, by years when it was set wrong at boot: it is looked at again and again. */
+static bool wait_for_half_life(struct enroll_renewal *renewal)
+{
+    for (int64_t left; (left = seconds_to_half_life(&renewal->config, renewal->spread)) > 0;)
+        if (!wait_s(renewal, MIN(left, (int64_t)LOOK_S)))
+            return false;
+    return wait_s(renewal, 0);
+}
+
 static void *run(void *data)
 {
     struct enroll_renewal *renewal = data;
     int64_t retry_s = RETRY_FIRST_S;
-    while (wait_s(renewal, seconds_to_half_life(&renewal->config))) {
+    while (wait_for_half_life(renewal)) {
         struct err err = ERR_INIT;
         if (renew(&renewal->config, &err) == 0) {
             log_event(LOG_INFO, "certificate renewed", "node", renewal->config.node, NULL);
@@ -262,8 +273,13 @@ struct enroll_renewal *enroll_renewal_start(const struct enroll_config *config)
 {
     struct enroll_renewal *renewal = xcalloc(1, sizeof(*renewal));
     renewal->config = *config;
+    renewal->spread = crypto_random_u64();
+    pthread_condattr_t monotonic;
     pthread_mutex_init(&renewal->mutex, NULL);
-    pthread_cond_init(&renewal->cond, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&renewal->cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     if (pthread_create(&renewal->thread, NULL, run, renewal) == 0)
         return renewal;
     free(renewal);

@@ -18,7 +18,7 @@ struct enroll_config {
 int enroll(const struct enroll_config *config, struct err *err);
 
 struct enroll_renewal;
-/* Renews at half of the certificate's life (± 10 %), retries with jitter, warns in the log from then on. */
+/* Renews at half of the certificate's life (± 5 %), retries with jitter, warns in the log from then on. */
 struct enroll_renewal *enroll_renewal_start(const struct enroll_config *config);
 struct enroll_renewal *enroll_renewal_stop(struct enroll_renewal *renewal); /* NULL is fine; returns NULL */
 
