@@ -34,7 +34,7 @@ struct supervisor {
     uint64_t kill_at_ms;
 };
 
-static void exec_child(const struct supervisor *supervisor, const struct child *child)
+static void exec_child(const struct supervisor *supervisor, const struct child *child, pid_t parent)
 {
     struct err err = ERR_INIT;
     char **argv = xcalloc(supervisor->num_args + 3, sizeof(*argv));
@@ -47,6 +47,8 @@ static void exec_child(const struct supervisor *supervisor, const struct child *
     }
     /* After the change of user, which clears it; nothing is lost if it does not work. */
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+    if (getppid() != parent) /* it was killed before it could be asked to tell */
+        _exit(1);
     argv[0] = "selvedge-gateway";
     argv[1] = (char *)child->role;
     memcpy(argv + 2, supervisor->args, supervisor->num_args * sizeof(*argv));
@@ -58,9 +60,9 @@ static void exec_child(const struct supervisor *supervisor, const struct child *
 
 static void start_child(struct supervisor *supervisor, struct child *child)
 {
-    pid_t pid = fork();
+    pid_t own = getpid(), pid = fork();
     if (pid == 0)
-        exec_child(supervisor, child);
+        exec_child(supervisor, child, own);
     child->pid = MAX(pid, 0);
     child->started_ms = clock_mono_ms();
     if (pid < 0)
