@@ -402,8 +402,11 @@ static const struct verb verbs[] = {
     {"DELETE", false, false, CTL_ROLE_EDITOR, "delete", api_delete},
 };
 
+/* Across all namespaces there are lists and watches only, as in Kubernetes: one DELETE too high in the tree is no wipe-out. */
 static bool fits(const struct verb *verb, const struct api_target *target)
 {
+    if (target->kind->is_namespaced && target->ns.len == 0 && verb->run != list_or_watch)
+        return false;
     return verb->is_collection == (target->name.len == 0) && (!target->is_status || verb->on_status);
 }
 

@@ -319,11 +319,6 @@ static void begin(struct ctl_call *call, const struct api_target *target, const 
         struct slice name = json_slice(json_find(op->body, "metadata", "name", NULL));
         op->target.name = name.base != NULL ? name : SLICE("");
     }
-    if (op->is_create && target->kind->is_namespaced && target->ns.len == 0) {
-        err_set(&err, ERR_BAD_REQUEST, "%s are in namespaces: the path must name one", target->kind->plural);
-        api_fail(call, &err, NULL, NULL);
-        return;
-    }
     attempt(op);
 }
 

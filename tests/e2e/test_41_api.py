@@ -86,7 +86,8 @@ def test_methods_that_do_not_fit_are_405(control):
     assert control.call("PUT", SERVICES, {}, status=405)["reason"] == "MethodNotAllowed"
     assert control.call("POST", "/selvedge/v1/whoami", {}, status=405)
     for method, target, allow in (("PUT", SERVICES, "GET, POST, DELETE"), ("OPTIONS", SERVICES + "/a", "GET, PUT, PATCH, DELETE"),
-                                  ("DELETE", ROUTES + "/a/status", "GET, PUT, PATCH"), ("PUT", "/selvedge/v1/tokens", "POST, GET")):
+                                  ("DELETE", ROUTES + "/a/status", "GET, PUT, PATCH"), ("DELETE", "/api/v1/services", "GET"),
+                                  ("POST", "/api/v1/services", "GET"), ("PUT", "/selvedge/v1/tokens", "POST, GET")):
         connection = UnixConnection(control.socket)
         connection.request(method, target)
         answer = connection.getresponse()
