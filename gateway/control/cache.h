@@ -77,8 +77,8 @@ struct ctl_list {
     struct slice next;   /* continue token of the next page, the arena's; "" at the end */
     int64_t remaining;   /* metadata.remainingItemCount; -1 when unknown (selectors) or at the end */
 };
-/* By namespace and name. `limit` 0: all. `token`: "" or what the page before gave; ERR_GONE when it is of another epoch
- * or compacted, ERR_BAD_REQUEST when it is none. */
+/* By namespace and name. `limit` 0: all. `token`: "" or what the page before gave, and the page is as it was then; ERR_GONE when
+ * it is of another epoch or the ring of changes does not reach back to it, ERR_BAD_REQUEST when it is none. */
 int ctl_cache_list(struct ctl_cache *cache, const struct ctl_filter *filter, size_t limit, struct slice token,
                    struct arena *arena, struct ctl_list *ret, struct err *err);
 

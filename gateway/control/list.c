@@ -1,6 +1,6 @@
-/* Lists and views of the cache. A page's continue token is a position and the revision of the first page:
- * objects keep their place in the order, so a client that watches from that revision sees whatever changed
- * between the pages. */
+/* Lists and views of the cache. A page's continue token is a position and the revision of the first page. What has changed
+ * since is undone for the pages that follow, so that all of them show that one revision: the ring of recent changes has what
+ * there was before. When it does not reach back that far, the token has expired. */
 #include "core/base/base64.h"
 #include "gateway/control/cache_private.h"
 
@@ -64,10 +64,62 @@ static int parse_token(struct ctl_cache *cache, struct slice token, struct arena
         read_hex(epoch_text, &epoch) != 0 || read_hex(rev_text, &ret->rev) != 0)
         return err_set(err, ERR_BAD_REQUEST, "continue: not a token of this server");
     ret->name = rest;
-    if (epoch != ctl_store_epoch(cache->store) || ret->rev < ctl_store_compacted(cache->store) ||
-        ret->rev > cache->rev)
+    if (epoch != ctl_store_epoch(cache->store) || ret->rev < cache->ring_floor || ret->rev > cache->rev)
         return err_set(err, ERR_GONE, "continue: the list has expired, begin again without the token");
     return 0;
+}
+
+/* ---------- a kind as it was ---------- */
+
+struct undo {
+    const struct ctl_key *key;
+    struct ctl_object *before; /* NULL: it was not there */
+    uint64_t index;            /* of the change */
+};
+
+static int compare_undos(const void *left, const void *right)
+{
+    const struct undo *a = left, *b = right;
+    int order = ctl_key_compare(a->key, b->key);
+    return order != 0 ? order : (a->index > b->index) - (a->index < b->index);
+}
+
+/* By key, what each object that has changed after `rev` was before its first change. */
+static size_t collect_undos(const struct ctl_cache *cache, const struct cache_kind *kind, uint64_t rev, struct arena *arena, struct undo **ret)
+{
+    size_t num = 0, num_keys = 0;
+    uint64_t from = cache->ring_end;
+    while (from > cache->ring_start && cache_change_at(cache, from - 1)->rev > rev)
+        --from;
+    struct undo *undos = *ret = arena_alloc(arena, (size_t)(cache->ring_end - from + 1) * sizeof(*undos));
+    for (uint64_t i = from; i < cache->ring_end; ++i) {
+        const struct cache_change *change = cache_change_at(cache, i);
+        if (change->kind == kind)
+            undos[num++] = (struct undo){change->before != NULL ? &change->before->key : &change->after->key, change->before, i};
+    }
+    if (num > 1)
+        qsort(undos, num, sizeof(*undos), compare_undos);
+    for (size_t i = 0; i < num; ++i)
+        if (i == 0 || ctl_key_compare(undos[i].key, undos[num_keys - 1].key) != 0)
+            undos[num_keys++] = undos[i];
+    return num_keys;
+}
+
+/* Objects are borrowed from the cache and its ring. */
+static struct cache_kind kind_at(const struct ctl_cache *cache, const struct cache_kind *kind, uint64_t rev, struct arena *arena)
+{
+    struct undo *undos;
+    size_t num_undos = collect_undos(cache, kind, rev, arena, &undos), at = 0;
+    struct cache_kind past = {.name = kind->name, .objects = arena_alloc(arena, (kind->num + num_undos + 1) * sizeof(*past.objects))};
+    for (size_t i = 0; i < kind->num || at < num_undos;) {
+        int order = i == kind->num ? 1 : at == num_undos ? -1 : ctl_key_compare(&kind->objects[i]->key, undos[at].key);
+        struct ctl_object *object = order < 0 ? kind->objects[i] : undos[at].before;
+        if (object != NULL)
+            past.objects[past.num++] = object;
+        i += order <= 0;
+        at += order >= 0;
+    }
+    return past;
 }
 
 /* ---------- lists ---------- */
@@ -133,6 +185,11 @@ int ctl_cache_list(struct ctl_cache *cache, const struct ctl_filter *filter, siz
         return -1;
     *ret = (struct ctl_list){.rev = after.rev, .next = SLICE(""), .remaining = -1};
     const struct cache_kind *kind = cache_kind_find(cache, filter->kind);
+    struct cache_kind past;
+    if (kind != NULL && after.rev < cache->rev) {
+        past = kind_at(cache, kind, after.rev, arena);
+        kind = &past;
+    }
     if (kind != NULL)
         fill(cache, kind, filter, limit, &after, arena, ret);
     return 0;

@@ -308,10 +308,10 @@ static void pages_go_on_where_the_last_one_ended(void **state)
     assert_int_equal(page.remaining, 4);
     put_in("a", "n2x", "");
     remove_one("none"); /* no such: nothing happens */
-    assert_string_equal(list(&every, 3, &token, &page), "a/n2x a/n3 b/n4 ");
+    assert_string_equal(list(&every, 3, &token, &page), "a/n3 b/n4 b/n5 ");
     assert_int_equal(page.rev, 7); /* the first page's: to watch from */
-    assert_int_equal(page.remaining, 2);
-    assert_string_equal(list(&every, 3, &token, &page), "b/n5 b/n6 ");
+    assert_int_equal(page.remaining, 1);
+    assert_string_equal(list(&every, 3, &token, &page), "b/n6 ");
     assert_int_equal(token.len, 0);
 
     struct ctl_filter even = filter_of("", "even", "");
@@ -325,6 +325,38 @@ static void pages_go_on_where_the_last_one_ended(void **state)
     token = SLICE("");
     assert_string_equal(list(&in_b, 2, &token, &page), "b/n4 b/n5 ");
     assert_string_equal(list(&in_b, 2, &token, &page), "b/n6 ");
+}
+
+static void all_pages_show_one_revision(void **state)
+{
+    for (int i = 0; i < 6; ++i)
+        put_labelled(arena_printf(arena, "n%d", i), "\"old\":\"\"", i);
+    struct ctl_filter every = filter_of("", "", ""), old = filter_of("", "old", "");
+    struct ctl_list page;
+    struct slice token = SLICE(""), first, labelled = SLICE("");
+    (void)list(&old, 2, &labelled, &page);
+    (void)list(&every, 2, &token, &page);
+    first = token;
+    put_labelled("n3", "", 33); /* changed, twice */
+    put_labelled("n3", "", 333);
+    remove_one("n4");
+    remove_one("n5"); /* there again */
+    put_labelled("n5", "", 55);
+    put_labelled("n25", "", 9); /* new, and new but gone */
+    put_labelled("n26", "", 9);
+    remove_one("n26");
+    remove_one("n0"); /* behind us */
+    list(&every, 0, &token, &page);
+    assert_int_equal(page.num, 4);
+    for (int i = 0; i < 4; ++i)
+        assert_true(slice_eq(page.objects[i]->json, slice_of(object_text(arena_printf(arena, "n%d", i + 2), "\"old\":\"\"", i + 2))));
+    list(&old, 0, &labelled, &page); /* a selector looks at what was */
+    assert_int_equal(page.num, 4);
+    for (unsigned i = 0; i < RING; ++i)
+        put_labelled("busy", "", (int)i);
+    struct err err = ERR_INIT;
+    assert_int_equal(ctl_cache_list(cache, &every, 2, first, arena, &page, &err), -1);
+    assert_int_equal(err.code, ERR_GONE);
 }
 
 static void foreign_tokens_are_refused(void **state)
@@ -597,6 +629,7 @@ int main(void)
         T(a_view_stays_as_it_was),
         T(lists_are_ordered_and_filtered),
         T(pages_go_on_where_the_last_one_ended),
+        T(all_pages_show_one_revision),
         T(foreign_tokens_are_refused),
         T(a_watch_sees_what_is_there_then_what_happens),
         T(a_bookmark_promises_only_what_was_given),
