@@ -129,6 +129,8 @@ static void run_ready(struct ctl_call *call, const struct slice *args)
     bool was_compiled = ctl_distributor_current(control->distributor) != NULL || *ctl_activation_error(control->activation) != '\0';
     if (ctl_store_is_read_only(control->store, &err))
         ctl_call_reply(call, 503, "text/plain; charset=utf-8", slice_of(err.text));
+    else if (ctl_store_is_full(control->store))
+        ctl_call_reply(call, 503, "text/plain; charset=utf-8", SLICE("the disk is full"));
     else if (!was_compiled)
         ctl_call_reply(call, 503, "text/plain; charset=utf-8", SLICE("the stored configuration is still being compiled"));
     else

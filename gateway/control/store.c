@@ -331,6 +331,11 @@ uint64_t ctl_store_compacted(const struct ctl_store *store)
     return store->compacted;
 }
 
+bool ctl_store_is_full(const struct ctl_store *store)
+{
+    return store->is_full;
+}
+
 bool ctl_store_is_read_only(struct ctl_store *store, struct err *err)
 {
     if (!store->is_read_only)

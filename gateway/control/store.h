@@ -109,6 +109,8 @@ uint64_t ctl_store_head(const struct ctl_store *store);      /* newest committed
 uint64_t ctl_store_compacted(const struct ctl_store *store); /* changes at and below it are gone */
 /* When true, `err` (may be NULL) tells why. */
 bool ctl_store_is_read_only(struct ctl_store *store, struct err *err);
+/* The last write found no space on the disk, and there is hardly any still; looked at once a second. */
+bool ctl_store_is_full(const struct ctl_store *store);
 /* When the queue is full or the store read-only, `done` comes at once, on this thread, with ERR_UNAVAILABLE. */
 void ctl_store_submit(struct ctl_store *store, struct ctl_txn *txn);
 /* Submits and waits: for jobs, start-up and tests. The result is in `txn` and returned as 0 or -1; `done` is ignored. */

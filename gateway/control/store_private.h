@@ -161,7 +161,7 @@ struct ctl_store {
     ino_t ino;
     uint64_t epoch;
     _Atomic uint64_t head, compacted;
-    _Atomic bool is_read_only;
+    _Atomic bool is_read_only, is_full;
 
     pthread_mutex_t mutex;
     pthread_cond_t has_work, reader_back;

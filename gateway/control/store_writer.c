@@ -15,9 +15,11 @@
 #include "core/base/log.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 enum { COMPACT_EVERY_US = 60 * 1000000, WAL_ALARM_PAGES = 65536 /* 256 MiB: some reader never ends */ };
+enum { ENOUGH_SPACE = 1024 * 1024 };
 
 /* ---------- failures ---------- */
 
@@ -301,6 +303,7 @@ static void run_group(struct ctl_store *store)
         !store->is_read_only && check_file_is_there(store, &err) == 0 && st_begin(store, &err) == 0;
     int result = has_begun ? run_transaction(store, &audits, dropped, &err) : -1;
     free_audits(store, &audits, dropped, result == 0);
+    store->is_full = result != 0 && err.code == ERR_NO_SPACE;
     answer(store, result == 0 ? NULL : &err);
     if (store->is_read_only)
         err_set(&err, ERR_UNAVAILABLE, "the store is read-only until restart: %s", store->read_only_why.text);
@@ -309,6 +312,13 @@ static void run_group(struct ctl_store *store)
 }
 
 /* ---------- between groups ---------- */
+
+static void look_for_space(struct ctl_store *store)
+{
+    struct statvfs fs;
+    if (statvfs(store->path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize >= ENOUGH_SPACE)
+        store->is_full = false;
+}
 
 static void checkpoint(struct ctl_store *store, int mode)
 {
@@ -370,7 +380,7 @@ static bool has_steps(const struct ctl_store *store)
 static bool wait_for_work(struct ctl_store *store, bool *ret_idle)
 {
     struct timespec until;
-    uint64_t wait_ms = store->wal_pages > 0 ? ST_IDLE_MS : COMPACT_EVERY_US / 1000;
+    uint64_t wait_ms = store->wal_pages > 0 || store->is_full ? ST_IDLE_MS : COMPACT_EVERY_US / 1000;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(wait_ms / 1000);
     *ret_idle = false;
@@ -416,6 +426,8 @@ void *st_writer_main(void *data)
         if (store->backup != NULL)
             st_backup_step(store);
         compact_some(store);
+        if (is_idle && store->is_full)
+            look_for_space(store);
         if (is_idle && store->wal_pages > 0 && !store->is_read_only)
             checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE);
     }

@@ -240,8 +240,10 @@ def test_full_disk_that_is_emptied_takes_writes_again(small_disk, stopping):
         except OSError:
             pass
     assert control.api("POST", SERVICES, big_service("full"))[0] in (503, 507)
+    assert control.api("GET", "/readyz") == (503, "the disk is full")
     control.get(SERVICES)
     filler.unlink()
+    wait_until("it to be ready, without a write", lambda: control.api("GET", "/readyz")[0] == 200)
     wait_until("writes", lambda: control.api("POST", SERVICES, big_service("free"))[0] in (201, 409))
     assert [item["metadata"]["name"] for item in control.get(SERVICES)["items"]] == ["free"]
 
