@@ -28,7 +28,7 @@ static const char help[] =
     "  --audit-days N        how long entries of the audit log are kept              [400]\n"
     "  --workers N           proxy threads                                           [one per processor]\n"
     "  --control URL         join this control API instead of running one\n"
-    "  --token TOKEN|@FILE   one-time join token (selvedge join token create)\n"
+    "  --token TOKEN|@FILE   one-time join token (selvedge join create)\n"
     "  --control-ca FILE     the control API's trust bundle (its DIR/ca.crt)\n"
     "  --node NAME           this node's name                                        [the host's name]\n"
     "  --snapshot FILE       serve this compiled snapshot; read again on SIGHUP\n"
