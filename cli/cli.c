@@ -1,8 +1,6 @@
 /* From arguments to a verb; how failures and help are told. */
 #include "cli/cli.h"
 
-#include "cli/client.h"
-
 #include <signal.h>
 #include <stdarg.h>
 
@@ -186,6 +184,5 @@ int cli_main(struct cli *cli, int argc, char **argv)
     }
     sigaction(SIGINT, &action, NULL);
     status = cli->verb->run(cli);
-    cli_server_free(cli);
     return cli_is_interrupted() && status != CLI_OK ? CLI_INTERRUPTED : status;
 }

@@ -20,11 +20,6 @@ const struct cli_server *cli_server(struct cli *cli)
     return server;
 }
 
-void cli_server_free(struct cli *cli)
-{
-    cli->server = NULL; /* its memory is the arena's */
-}
-
 const char *cli_namespace(struct cli *cli)
 {
     struct err err = ERR_INIT;

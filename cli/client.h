@@ -23,7 +23,6 @@ struct cli_server {
 int cli_server_find(struct cli *cli, struct cli_server *ret, struct err *err);
 /* The run's server, found at the first call; NULL after saying why not. */
 const struct cli_server *cli_server(struct cli *cli);
-void cli_server_free(struct cli *cli);
 
 struct cli_request {
     const char *method, *path; /* "/api/v1/namespaces?limit=5" */

@@ -14,18 +14,21 @@ const struct cli_option cli_option_table[] = {
 };
 const size_t cli_num_options = ARRAY_LEN(cli_option_table);
 
-bool cli_takes_option(const char *names, const struct cli_option *option)
+bool cli_has_word(const char *words, const char *word)
 {
-    size_t len = strlen(option->name);
-    if (option->is_global)
-        return true;
-    for (const char *at = names; at != NULL && *at != '\0'; at += strspn(at, " ")) {
-        size_t word = strcspn(at, " ");
-        if (word == len && memcmp(at, option->name, len) == 0)
+    size_t len = strlen(word);
+    for (const char *at = words; at != NULL && *at != '\0'; at += strspn(at, " ")) {
+        size_t this = strcspn(at, " ");
+        if (this == len && memcmp(at, word, len) == 0)
             return true;
-        at += word;
+        at += this;
     }
     return false;
+}
+
+bool cli_takes_option(const char *names, const struct cli_option *option)
+{
+    return option->is_global || cli_has_word(names, option->name);
 }
 
 static const struct cli_option *find_name(struct slice name)

@@ -41,6 +41,8 @@ struct cli_option {
 extern const struct cli_option cli_option_table[];
 extern const size_t cli_num_options;
 
+/* Is `word` among `words` (blanks between; NULL: none)? */
+bool cli_has_word(const char *words, const char *word);
 /* Is the option's name among `names` (blanks between), or global? */
 bool cli_takes_option(const char *names, const struct cli_option *option);
 

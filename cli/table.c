@@ -22,7 +22,7 @@ struct cli_table {
     const char *titles[COLUMNS_MAX];
     size_t widths[COLUMNS_MAX];
     size_t num_columns, num_cells /* of the row that fills */, num_rows;
-    struct row *first, *last, *unprinted;
+    struct row *unprinted, *last; /* rows not printed yet; those that are are forgotten */
     uint64_t mask;
     bool has_titles;
 };
@@ -67,11 +67,9 @@ void cli_table_column(struct cli_table *table, const char *title)
 static void add_row(struct cli_table *table)
 {
     struct row *row = arena_zalloc(table->cli->arena, sizeof(*row));
-    if (table->last != NULL)
+    if (table->unprinted != NULL)
         table->last->next = row;
     else
-        table->first = row;
-    if (table->unprinted == NULL)
         table->unprinted = row;
     table->last = row;
     ++table->num_rows;

@@ -202,6 +202,18 @@ static void on_event(struct get *get, const struct json *event)
     fflush(get->cli->out);
 }
 
+/* A watch may go on for weeks: what one event needs goes with it. The table itself is of the list that came before. */
+static void take_line(struct get *get, struct slice line)
+{
+    struct arena *of_run = get->cli->arena;
+    get->cli->arena = arena_new(16 * 1024);
+    struct json *event = json_parse(get->cli->arena, line, NULL);
+    if (event != NULL)
+        on_event(get, event);
+    arena_free(get->cli->arena);
+    get->cli->arena = of_run;
+}
+
 static void on_chunk(void *data, struct slice bytes)
 {
     struct get *get = data;
@@ -211,9 +223,7 @@ static void on_chunk(void *data, struct slice bytes)
         if (end == NULL)
             break;
         size_t len = (size_t)(end - get->line.base);
-        struct json *event = json_parse(get->cli->arena, slice_make(get->line.base, len), NULL);
-        if (event != NULL)
-            on_event(get, event);
+        take_line(get, slice_make(get->line.base, len));
         memmove(get->line.base, get->line.base + len + 1, get->line.len - len - 1);
         get->line.len -= len + 1;
     }

@@ -87,16 +87,18 @@ int verb_rollback(struct cli *cli)
     status = cli_post(cli, cli->options.dry_run ? "/selvedge/v1/rollback?dryRun=All" : "/selvedge/v1/rollback", body, &answer);
     if (status != CLI_OK)
         return status;
-    JSON_FOR (result, json_get(answer.json, "results")) {
+    const struct json *results = json_get(answer.json, "results");
+    bool is_same = results == NULL || results->num == 0;
+    JSON_FOR (result, results) {
         fprintf(cli->out, "%s %s%s\n", cli_object_name(cli->arena, result), cli_apply_action(result),
                 cli->options.dry_run ? " (dry run)" : "");
         if (cli->options.dry_run)
             cli_print_changes(cli, json_get(result, "changes"), "  ");
     }
     const char *rev = cli_apply_revision(cli, answer.json);
-    if (json_find(answer.json, "results", NULL)->num == 0)
+    if (is_same)
         fprintf(cli->out, "nothing to change: it is as it was at %lld\n", revision);
-    if (rev == NULL || cli->options.dry_run || json_find(answer.json, "results", NULL)->num == 0)
+    if (rev == NULL || cli->options.dry_run || is_same)
         return CLI_OK;
     fprintf(cli->out, "%srevision %s: as it was at %lld%s\n", cli_color(cli, CLI_FAINT), rev, revision, cli_color(cli, CLI_PLAIN));
     return cli->options.wait ? cli_wait_revision(cli, rev) : CLI_OK;

@@ -92,22 +92,10 @@ const struct cli_verb cli_verbs[] = {
 };
 const size_t cli_num_verbs = ARRAY_LEN(cli_verbs);
 
-static bool has_word(const char *words, const char *word)
-{
-    size_t len = strlen(word);
-    for (const char *at = words; at != NULL && *at != '\0'; at += strspn(at, " ")) {
-        size_t this = strcspn(at, " ");
-        if (this == len && memcmp(at, word, len) == 0)
-            return true;
-        at += this;
-    }
-    return false;
-}
-
 const struct cli_verb *cli_find_verb(const char *name)
 {
     for (size_t i = 0; i < cli_num_verbs; ++i)
-        if (strcmp(cli_verbs[i].name, name) == 0 || has_word(cli_verbs[i].aliases, name))
+        if (strcmp(cli_verbs[i].name, name) == 0 || cli_has_word(cli_verbs[i].aliases, name))
             return &cli_verbs[i];
     return NULL;
 }
