@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from lib.control import Control  # noqa: E402
 from lib.gateway import Gateway, Proxy, simple_resources  # noqa: E402
 from lib.process import free_port  # noqa: E402
 from lib.upstream import Echo, Raw  # noqa: E402
@@ -30,6 +31,13 @@ def echo(stopping):
 @pytest.fixture
 def gateway(tmp_path, stopping):
     server = Gateway(tmp_path)
+    stopping.append(server)
+    return server
+
+
+@pytest.fixture
+def control(tmp_path, stopping):
+    server = Control(tmp_path)
     stopping.append(server)
     return server
 

@@ -5,17 +5,10 @@ import subprocess
 import pytest
 import yaml
 
-from lib.control import GATEWAY, Control, kubectl_path, route, service
+from lib.control import GATEWAY, kubectl_path, route, service
 from lib.process import wait_until
 
 pytestmark = pytest.mark.skipif(kubectl_path() is None, reason="kubectl is not installed (package kubernetes-client)")
-
-
-@pytest.fixture
-def control(tmp_path, stopping):
-    server = Control(tmp_path)
-    stopping.append(server)
-    return server
 
 
 @pytest.fixture

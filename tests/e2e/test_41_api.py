@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lib.control import GATEWAY, YAML, Control, route, service
+from lib.control import GATEWAY, YAML, route, service
 from lib.gateway import UnixConnection, make_certificate, tls_secret
 from lib.process import wait_until
 
@@ -16,13 +16,6 @@ ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"
 SECRETS = "/api/v1/namespaces/default/secrets"
 REVIEWS = "/apis/authorization.k8s.io/v1"
 MERGE = "application/merge-patch+json"
-
-
-@pytest.fixture
-def control(tmp_path, stopping):
-    server = Control(tmp_path)
-    stopping.append(server)
-    return server
 
 
 def make_service(name, port=80, **metadata):

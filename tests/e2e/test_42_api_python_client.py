@@ -3,17 +3,10 @@ import threading
 
 import pytest
 
-from lib.control import Control, route
+from lib.control import route
 
 kubernetes = pytest.importorskip("kubernetes", reason="python3-kubernetes is not installed")
 GROUP, VERSION, PLURAL = "gateway.networking.k8s.io", "v1", "httproutes"
-
-
-@pytest.fixture
-def control(tmp_path, stopping):
-    server = Control(tmp_path)
-    stopping.append(server)
-    return server
 
 
 @pytest.fixture

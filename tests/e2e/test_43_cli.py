@@ -6,19 +6,12 @@ import subprocess
 import pytest
 
 from lib.cli import Cli
-from lib.control import GATEWAY, Control, kubectl_path, route, service
+from lib.control import GATEWAY, kubectl_path, route, service
 from lib.gateway import manifests
 from lib.process import BIN, free_port, wait_until
 
 OK, DIFFERENT, USAGE, REFUSED, UNREACHABLE, NOT_FOUND, LOCAL = range(7)
 BAD_ROUTE = route().replace("port: 80", "port: 99999")
-
-
-@pytest.fixture
-def control(tmp_path, stopping):
-    server = Control(tmp_path)
-    stopping.append(server)
-    return server
 
 
 @pytest.fixture

@@ -28,13 +28,6 @@ KILL_ROUNDS, KILL_WRITES = (100, 10000) if IS_LONG else (8, 1250)
 KILL_ROUNDS_A_FILE = 8  # then a new database: copying and checking one that grows is all that would be measured
 
 
-@pytest.fixture
-def control(tmp_path, stopping):
-    server = Control(tmp_path)
-    stopping.append(server)
-    return server
-
-
 # ---- memory ----
 
 def peak_mb(control):

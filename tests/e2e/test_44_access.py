@@ -7,20 +7,12 @@ import time
 
 import pytest
 
-from lib.control import Control
 from lib.node import Node, tls_socket
 from lib.process import in_parallel, wait_until
 
 SERVICES = "/api/v1/namespaces/default/services"
 TOKENS = "/selvedge/v1/tokens"
 JOIN = "/selvedge/v1/join"
-
-
-@pytest.fixture
-def control(tmp_path, stopping):
-    server = Control(tmp_path)
-    stopping.append(server)
-    return server
 
 
 def test_an_editor_does_not_put_nodes_out_by_pruning(control):

@@ -21,13 +21,6 @@ NODES = "/apis/selvedge.dev/v1alpha1/nodes"
 MINUTE = datetime.timedelta(minutes=1)
 
 
-@pytest.fixture
-def control(tmp_path, stopping):
-    server = Control(tmp_path)
-    stopping.append(server)
-    return server
-
-
 def make_token(control, **fields):
     return control.call("POST", JOIN_TOKENS, fields)["token"]
 

@@ -446,12 +446,35 @@ static void every_write_and_refusal_is_in_the_audit_log(void **state)
     ctl_store_close(store);
 }
 
+struct tampering {
+    const char *sql;
+    uint64_t broken;
+};
+
+static void fill_audit(void)
+{
+    teardown(NULL);
+    setup(NULL);
+    struct ctl_store *store = open_store();
+    audit_some(store);
+    ctl_store_close(store);
+}
+
+static void expect_broken(const struct tampering *tampering)
+{
+    uint64_t broken = 0;
+    sql(path, tampering->sql);
+    struct ctl_store *store = open_store();
+    assert_int_equal(ctl_store_verify_audit(store, &broken, &err), -1);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    if (broken != tampering->broken)
+        fail_msg("%s: %llu", tampering->sql, (unsigned long long)broken);
+    ctl_store_close(store);
+}
+
 static void tampering_with_the_audit_log_shows(void **state)
 {
-    static const struct {
-        const char *sql;
-        uint64_t broken;
-    } cases[] = {
+    static const struct tampering cases[] = {
         {"UPDATE audit SET actor = 'bob' WHERE id = 2", 2},
         {"UPDATE audit SET status = 200 WHERE id = 3", 3},
         {"UPDATE audit SET actor = 'an', origin = 'n' WHERE id = 1", 1}, /* moved between fields */
@@ -462,12 +485,8 @@ static void tampering_with_the_audit_log_shows(void **state)
         {"UPDATE meta SET audit_hash = zeroblob(32)", 4},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
-        teardown(NULL);
-        setup(NULL);
-        struct ctl_store *store = open_store();
-        audit_some(store);
-        ctl_store_close(store);
         sqlite3 *db;
+        fill_audit();
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
         if (strstr(cases[i].sql, " audit ") != NULL) { /* the front door is shut */
             assert_int_equal(sqlite3_exec(db, cases[i].sql, NULL, NULL, NULL), SQLITE_CONSTRAINT);
@@ -475,23 +494,13 @@ static void tampering_with_the_audit_log_shows(void **state)
         }
         sqlite3_close(db);
         sql(path, "DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete");
-        sql(path, cases[i].sql);
-        uint64_t broken = 0;
-        store = open_store();
-        assert_int_equal(ctl_store_verify_audit(store, &broken, &err), -1);
-        assert_int_equal(err.code, ERR_CONFLICT);
-        if (broken != cases[i].broken)
-            fail_msg("%s: %llu", cases[i].sql, (unsigned long long)broken);
-        ctl_store_close(store);
+        expect_broken(&cases[i]);
     }
 }
 
 static void tampering_with_where_the_audit_log_begins_shows(void **state)
 {
-    static const struct {
-        const char *sql;
-        uint64_t broken;
-    } cases[] = {
+    static const struct tampering cases[] = {
         {"UPDATE meta SET audit_gone = 1; DELETE FROM audit WHERE id = 1", 2}, /* without its hash */
         {"UPDATE meta SET audit_gone = 1, audit_gone_hash = (SELECT hash FROM audit WHERE id = 1); DELETE FROM audit WHERE id = 1", 2},
         {"UPDATE meta SET audit_gone = 3, audit_gone_hash = audit_hash; DELETE FROM audit", 4}, /* all of it */
@@ -499,18 +508,8 @@ static void tampering_with_where_the_audit_log_begins_shows(void **state)
         {"UPDATE meta SET audit_gone_hash = randomblob(32)", 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); ++i) {
-        teardown(NULL);
-        setup(NULL);
-        struct ctl_store *store = open_store();
-        audit_some(store);
-        ctl_store_close(store);
-        sql(path, cases[i].sql);
-        uint64_t broken = 0;
-        store = open_store();
-        assert_int_equal(ctl_store_verify_audit(store, &broken, &err), -1);
-        if (broken != cases[i].broken)
-            fail_msg("%s: %llu", cases[i].sql, (unsigned long long)broken);
-        ctl_store_close(store);
+        fill_audit();
+        expect_broken(&cases[i]);
     }
 }
 
