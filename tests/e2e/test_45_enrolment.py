@@ -298,7 +298,7 @@ def test_a_node_that_does_not_come_back_with_control_is_told_offline(control, no
 def test_a_certificate_that_ends_ends_what_was_opened_with_it(control, node):
     """A connection outlives the certificate that it was checked with: the stream ends with that, and calls are refused."""
     names = [x509.UniformResourceIdentifier(f"spiffe://{DOMAIN}/node/edge-2")]
-    lasting, node.cert = node.cert, Authority(control).sign(node.key, names, uid_of(control), ends=datetime.timedelta(seconds=3))
+    lasting, node.cert = node.cert, Authority(control).sign(node.key, names, uid_of(control), ends=datetime.timedelta(seconds=6))
     connection, stream = node.stream()
     idle = node.connect()
     idle.connect()
