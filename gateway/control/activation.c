@@ -19,7 +19,7 @@ struct ctl_activation {
     struct ctl_listener listener;
     struct timer timer;
     uint64_t first_ms; /* when the oldest change not yet compiled came; 0: none */
-    bool is_running;
+    bool is_running, is_stopped;
     uint64_t rev;
     uint64_t others_rev; /* see struct ctl_compile_options */
     struct ctl_memo *memo; /* of the last compile that went well */
@@ -144,6 +144,10 @@ static void on_compiled(struct net_job *job)
     activation->compiled = NULL;
     activation->is_running = false;
     drop_inputs(activation);
+    if (job->state == NET_JOB_REFUSED) { /* far too much waits, or it is over */
+        schedule(activation);
+        return;
+    }
     activation->error[0] = '\0';
     if (compiled == NULL) {
         memcpy(activation->error, activation->err.text, sizeof(activation->error));
@@ -202,6 +206,8 @@ static void on_due(struct timer *timer)
 static void schedule(struct ctl_activation *activation)
 {
     uint64_t now = net_now_ms(activation->worker);
+    if (activation->is_stopped)
+        return;
     if (activation->first_ms == 0)
         activation->first_ms = MAX(now, (uint64_t)1);
     if (!activation->is_running)
@@ -243,7 +249,7 @@ static void on_look(struct timer *timer)
 
 void ctl_activation_touch(struct ctl_activation *activation)
 {
-    if (!timer_is_running(&activation->look_timer))
+    if (!activation->is_stopped && !timer_is_running(&activation->look_timer))
         timer_start(&activation->worker->timers, &activation->look_timer, net_now_ms(activation->worker) + QUIET_MS);
 }
 
@@ -281,14 +287,20 @@ struct ctl_activation *ctl_activation_new(struct net_worker *worker, struct ctl_
     return activation;
 }
 
+void ctl_activation_stop(struct ctl_activation *activation)
+{
+    activation->is_stopped = true;
+    timer_stop(&activation->timer);
+    timer_stop(&activation->look_timer);
+    timer_stop(&activation->retry_timer);
+}
+
 struct ctl_activation *ctl_activation_free(struct ctl_activation *activation)
 {
     if (activation == NULL)
         return NULL;
+    ctl_activation_stop(activation);
     ctl_cache_unlisten(&activation->listener);
-    timer_stop(&activation->timer);
-    timer_stop(&activation->look_timer);
-    timer_stop(&activation->retry_timer);
     LIST_FOR_SAFE(txn, &activation->status_txns, struct status_txn, link)
     {
         txn->activation = NULL;

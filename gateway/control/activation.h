@@ -15,6 +15,9 @@ struct ctl_activation;
 
 struct ctl_activation *ctl_activation_new(struct net_worker *worker, struct ctl_store *store, struct ctl_cache *cache,
                                           struct ctl_distributor *distributor);
+/* No compile begins from here on; one that runs is published still. Before jobs are stopped: a job submitted later would
+ * start the pool anew. */
+void ctl_activation_stop(struct ctl_activation *activation);
 /* After the worker has left its loop and jobs and store are stopped. NULL is fine; returns NULL. */
 struct ctl_activation *ctl_activation_free(struct ctl_activation *activation);
 /* Nodes said something. Compiles again if what statuses tell of them (what gateways run, where they failed) is another than

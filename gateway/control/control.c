@@ -229,6 +229,8 @@ static void finish(struct ctl_control *control)
     if (control->server != NULL)
         ctl_server_stop(control->server);
     timer_stop(&control->renew_timer);
+    if (control->activation != NULL)
+        ctl_activation_stop(control->activation);
     net_jobs_stop();
     net_worker_turn(control->worker, 0);
     struct ctl_activation *activation = control->activation;

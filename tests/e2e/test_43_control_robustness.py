@@ -315,6 +315,17 @@ def http_status(port, host):
     return status
 
 
+def test_a_start_that_fails_behind_the_first_compile_says_why(control):
+    """The compile that opening the database asked for is due just then."""
+    control.apply(GATEWAY + service() + route())
+    control.stop()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for _ in range(5):
+            done = subprocess.run([BIN / "selvedge-gateway", "control", "--data", control.data, "--api", f"127.0.0.1:{taken.getsockname()[1]}"],
+                                  capture_output=True, text=True, timeout=30)
+            assert done.returncode == 1 and "Address already in use" in done.stdout + done.stderr, done
+
+
 def test_proxy_serves_while_control_cannot_start(gateway, echo):
     port = free_port()
     gateway.apply(GATEWAY.replace("8080", str(port)) + route() + service(port=80) + f"""---
