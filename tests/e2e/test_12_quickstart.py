@@ -130,3 +130,8 @@ def test_what_does_not_start_is_told_with_its_last_words(quickstart, tmp_path):
     said = quickstart("--bin", broken, code=1)
     assert "the shelf is empty\n" in said and "details ended" in said and "Traceback" not in said
     assert not (quickstart.state / "pid").exists()
+
+
+def test_too_long_a_path_is_told_at_once(quickstart):
+    quickstart.state = quickstart.state / ("d" * 100)
+    assert "too long for a socket in it: --state takes a shorter one" in quickstart("--detach", code=1)
