@@ -116,11 +116,6 @@ void ip_print(const struct ip_addr *addr, char *out)
                         IP_TEXT_MAX); /* cannot fail: it fits */
 }
 
-bool ip_equal(const struct ip_addr *a, const struct ip_addr *b)
-{
-    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
-}
-
 bool cidr_contains(const struct cidr *range, const struct ip_addr *addr)
 {
     unsigned whole = range->prefix_len / 8, rest = range->prefix_len % 8;

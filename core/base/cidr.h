@@ -31,7 +31,6 @@ int cidr_parse(struct slice text, struct cidr *ret);
 int ip_from_sockaddr(const struct sockaddr *sa, struct ip_addr *ret);
 /* RFC 5952 text; `out` has room for IP_TEXT_MAX bytes. */
 void ip_print(const struct ip_addr *addr, char *out);
-bool ip_equal(const struct ip_addr *a, const struct ip_addr *b);
 bool cidr_contains(const struct cidr *range, const struct ip_addr *addr);
 bool cidr_list_contains(const struct cidr *ranges, size_t num, const struct ip_addr *addr);
 

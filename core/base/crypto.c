@@ -9,8 +9,6 @@
 #include <openssl/rand.h>
 #include <pthread.h>
 
-enum { SHA256_BLOCK = 64 };
-
 static EVP_MD *sha256;
 
 static void fetch(void)
@@ -27,100 +25,10 @@ static const EVP_MD *sha256_md(void)
     return sha256;
 }
 
-struct crypto_hash {
-    EVP_MD_CTX *ctx; /* owned */
-};
-
-static void start(EVP_MD_CTX *ctx)
-{
-    if (EVP_DigestInit_ex2(ctx, sha256_md(), NULL) != 1)
-        abort();
-}
-
-static void update(EVP_MD_CTX *ctx, struct slice bytes)
-{
-    if (bytes.len != 0 && EVP_DigestUpdate(ctx, bytes.base, bytes.len) != 1)
-        abort();
-}
-
-static void finish(EVP_MD_CTX *ctx, uint8_t *out)
-{
-    if (EVP_DigestFinal_ex(ctx, out, NULL) != 1)
-        abort();
-}
-
-static EVP_MD_CTX *new_ctx(void)
-{
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx == NULL)
-        abort();
-    return ctx;
-}
-
 void crypto_sha256(struct slice bytes, uint8_t out[CRYPTO_SHA256_LEN])
 {
-    EVP_MD_CTX *ctx = new_ctx();
-    start(ctx);
-    update(ctx, bytes);
-    finish(ctx, out);
-    EVP_MD_CTX_free(ctx);
-}
-
-/* RFC 2104 by hand: two passes over the digest we have fetched already, where OpenSSL's EVP_MAC fetches and
- * copies. */
-void crypto_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_LEN])
-{
-    uint8_t block[SHA256_BLOCK] = {0}, pad[SHA256_BLOCK];
-    EVP_MD_CTX *ctx = new_ctx();
-    if (key.len > sizeof(block))
-        crypto_sha256(key, block);
-    else if (key.len != 0)
-        memcpy(block, key.base, key.len);
-
-    for (size_t i = 0; i < sizeof(pad); ++i)
-        pad[i] = block[i] ^ 0x36;
-    start(ctx);
-    update(ctx, slice_make((const char *)pad, sizeof(pad)));
-    update(ctx, bytes);
-    finish(ctx, out);
-
-    for (size_t i = 0; i < sizeof(pad); ++i)
-        pad[i] = block[i] ^ 0x5c;
-    start(ctx);
-    update(ctx, slice_make((const char *)pad, sizeof(pad)));
-    update(ctx, slice_make((const char *)out, CRYPTO_SHA256_LEN));
-    finish(ctx, out);
-
-    EVP_MD_CTX_free(ctx);
-    crypto_wipe(block, sizeof(block));
-    crypto_wipe(pad, sizeof(pad));
-}
-
-struct crypto_hash *crypto_hash_new(void)
-{
-    struct crypto_hash *hash = xmalloc(sizeof(*hash));
-    hash->ctx = new_ctx();
-    start(hash->ctx);
-    return hash;
-}
-
-struct crypto_hash *crypto_hash_free(struct crypto_hash *hash)
-{
-    if (hash != NULL)
-        EVP_MD_CTX_free(hash->ctx);
-    free(hash);
-    return NULL;
-}
-
-void crypto_hash_add(struct crypto_hash *hash, struct slice bytes)
-{
-    update(hash->ctx, bytes);
-}
-
-void crypto_hash_finish(struct crypto_hash *hash, uint8_t out[CRYPTO_SHA256_LEN])
-{
-    finish(hash->ctx, out);
-    start(hash->ctx);
+    if (EVP_Digest(bytes.base, bytes.len, out, NULL, sha256_md(), NULL) != 1)
+        abort();
 }
 
 void crypto_random(void *out, size_t len)
@@ -168,32 +76,4 @@ void hex_encode(const void *bytes, size_t len, char *out)
         *out++ = digits[in[i] & 15];
     }
     *out = '\0';
-}
-
-void hex_add(struct strbuf *out, struct slice bytes)
-{
-    hex_encode(bytes.base, bytes.len, strbuf_reserve(out, bytes.len * 2));
-    out->len += bytes.len * 2;
-}
-
-static int digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-ssize_t hex_decode(struct slice text, void *out)
-{
-    unsigned char *at = out;
-    if (text.len % 2 != 0)
-        return -1;
-    for (size_t i = 0; i < text.len; i += 2) {
-        int high = digit_value(text.base[i]), low = digit_value(text.base[i + 1]);
-        if (high < 0 || low < 0)
-            return -1;
-        *at++ = (unsigned char)(high << 4 | low);
-    }
-    return (ssize_t)(text.len / 2);
 }

@@ -1,8 +1,7 @@
 /* Digests, random bytes and comparing secrets. OpenSSL is behind it; algorithms are fetched once a process,
  * because fetching by name costs more than hashing a short text.
  *
- * Threads: any; a crypto_hash is one thread's. Errors: a library without SHA-256 or randomness aborts the
- * process. */
+ * Threads: any. Errors: a library without SHA-256 or randomness aborts the process. */
 #ifndef SELVEDGE_BASE_CRYPTO_H
 #define SELVEDGE_BASE_CRYPTO_H
 
@@ -13,15 +12,6 @@
 enum { CRYPTO_SHA256_LEN = 32 };
 
 void crypto_sha256(struct slice bytes, uint8_t out[CRYPTO_SHA256_LEN]);
-void crypto_hmac_sha256(struct slice key, struct slice bytes, uint8_t out[CRYPTO_SHA256_LEN]);
-
-/* SHA-256 of a text that comes in pieces. */
-struct crypto_hash;
-struct crypto_hash *crypto_hash_new(void);
-struct crypto_hash *crypto_hash_free(struct crypto_hash *hash); /* NULL is fine; returns NULL */
-void crypto_hash_add(struct crypto_hash *hash, struct slice bytes);
-/* The digest of all that was added; the hash starts afresh. */
-void crypto_hash_finish(struct crypto_hash *hash, uint8_t out[CRYPTO_SHA256_LEN]);
 
 void crypto_random(void *out, size_t len);
 uint64_t crypto_random_u64(void);
@@ -36,10 +26,7 @@ bool crypto_equal(struct slice a, struct slice b);
 /* Overwrites in a way the compiler may not leave out. */
 void crypto_wipe(void *secret, size_t len);
 
-void hex_add(struct strbuf *out, struct slice bytes); /* lower case */
-/* `out` has room for 2 * len and a NUL. */
+/* Lower case; `out` has room for 2 * len and a NUL. */
 void hex_encode(const void *bytes, size_t len, char *out);
-/* Either case. How many bytes were written to `out` (text.len / 2), or -1. */
-ssize_t hex_decode(struct slice text, void *out);
 
 #endif

@@ -210,23 +210,6 @@ struct json *json_new_int(struct arena *arena, int64_t value)
     return node;
 }
 
-struct json *json_new_double(struct arena *arena, double value)
-{
-    char text[40];
-    int len = 0;
-    if (!isfinite(value))
-        return json_new_null(arena);
-    for (int digits = 15; digits <= 17;
-         ++digits) { /* the shortest of these that reads back as the same value */
-        len = snprintf(text, sizeof(text), "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    struct json *node = new_node(arena, JSON_NUMBER);
-    node->text = arena_slice(arena, slice_make(text, (size_t)len));
-    return node;
-}
-
 struct json *json_new_bool(struct arena *arena, bool value)
 {
     struct json *node = new_node(arena, JSON_BOOL);
@@ -285,11 +268,6 @@ struct json *json_set_str(struct arena *arena, struct json *object, const char *
 struct json *json_set_int(struct arena *arena, struct json *object, const char *name, int64_t value)
 {
     return json_set(arena, object, name, json_new_int(arena, value));
-}
-
-struct json *json_set_double(struct arena *arena, struct json *object, const char *name, double value)
-{
-    return json_set(arena, object, name, json_new_double(arena, value));
 }
 
 struct json *json_set_bool(struct arena *arena, struct json *object, const char *name, bool value)

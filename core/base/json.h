@@ -61,7 +61,6 @@ struct json *json_new_array(struct arena *arena);
 struct json *json_new_string(struct arena *arena, struct slice text); /* copies */
 struct json *json_new_str(struct arena *arena, const char *text); /* NULL gives "" */
 struct json *json_new_int(struct arena *arena, int64_t value);
-struct json *json_new_double(struct arena *arena, double value); /* infinities and NaN become null */
 struct json *json_new_bool(struct arena *arena, bool value);
 struct json *json_new_null(struct arena *arena);
 /* Append; a value has at most one parent. json_set replaces a member of that name in place. Return the value. */
@@ -70,7 +69,6 @@ struct json *json_set(struct arena *arena, struct json *object, const char *name
 struct json *json_set_n(struct arena *arena, struct json *object, struct slice name, struct json *value);
 struct json *json_set_str(struct arena *arena, struct json *object, const char *name, const char *text);
 struct json *json_set_int(struct arena *arena, struct json *object, const char *name, int64_t value);
-struct json *json_set_double(struct arena *arena, struct json *object, const char *name, double value);
 struct json *json_set_bool(struct arena *arena, struct json *object, const char *name, bool value);
 bool json_remove(struct json *object, const char *name);
 bool json_remove_child(struct json *parent, struct json *child);

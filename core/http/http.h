@@ -186,11 +186,11 @@ struct ht_server_conn {
     void *engine_data;
 };
 
-/* Takes the descriptor. `ctx` NULL: plain. `conn` is heap memory owned by the engine until on_closed. `first_bytes`
- * were read already (after a PROXY header) and may be {NULL,0}; they are copied. No callback comes before it returns. */
+/* Takes the descriptor. `ctx` NULL: plain. `conn` is heap memory owned by the engine until on_closed. No callback comes
+ * before it returns. */
 struct ht_server_conn *ht_server_accept(struct net_worker *worker, int fd, SSL_CTX *ctx, const struct ht_handler *handler,
                                         const struct ht_limits *limits, void *owner,
-                                        void (*on_closed)(struct ht_server_conn *conn), struct slice first_bytes);
+                                        void (*on_closed)(struct ht_server_conn *conn));
 /* No new requests: HTTP/1 `Connection: close` on the next response (idle ones close now, those that never had a request
  * wait for it for head_timeout_ms), HTTP/2 GOAWAY in two steps. */
 void ht_server_drain(struct ht_server_conn *conn);

@@ -147,8 +147,7 @@ static uint64_t next_conn_id(void)
 
 struct ht_server_conn *ht_server_accept(struct net_worker *worker, int fd, SSL_CTX *ctx,
                                         const struct ht_handler *handler, const struct ht_limits *limits,
-                                        void *owner, void (*on_closed)(struct ht_server_conn *conn),
-                                        struct slice first_bytes)
+                                        void *owner, void (*on_closed)(struct ht_server_conn *conn))
 {
     struct server *server = xcalloc(1, sizeof(*server));
     struct ht_server_conn *conn = &server->conn;
@@ -165,8 +164,6 @@ struct ht_server_conn *ht_server_accept(struct net_worker *worker, int fd, SSL_C
     if (timeout_ms != 0)
         timer_start(&worker->timers, &server->deadline, net_now_ms(worker) + timeout_ms);
     net_io_init_server(&conn->io, worker, fd, ctx, ctx != NULL ? &tls_ops : &plain_ops);
-    if (first_bytes.len != 0)
-        net_io_prepend(&conn->io, first_bytes);
     return conn;
 }
 

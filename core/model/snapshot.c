@@ -335,17 +335,11 @@ struct cfg_cluster *cfg_snapshot_cluster(const struct cfg_snapshot *snapshot, st
 
 /* ---- specs from structs ---- */
 
-/* Defaults of these two are scalars and texts of the tables: nothing stays in the arena. */
+/* Its defaults are scalars and texts of the tables: nothing stays in the arena. */
 void cfg_cluster_defaults(struct cfg_cluster *cluster)
 {
     *cluster = (struct cfg_cluster){.name = {NULL, 0}};
     field_fill_defaults(&snapshot_cluster_schema, cluster, NULL);
-}
-
-void cfg_settings_defaults(struct cfg_settings *settings)
-{
-    *settings = (struct cfg_settings){.trusted_proxies = NULL};
-    field_fill_defaults(&snapshot_settings_schema, settings, NULL);
 }
 
 struct json *cfg_settings_encode(const struct cfg_settings *settings, struct arena *arena)

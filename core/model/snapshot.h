@@ -218,7 +218,7 @@ struct cfg_cluster {
 /* ---------- the node ---------- */
 
 struct cfg_settings {
-    struct slice *trusted_proxies; /* CIDRs whose X-Forwarded-* and PROXY headers are believed */
+    struct slice *trusted_proxies; /* CIDRs whose forwarded headers are believed */
     uint32_t num_trusted_proxies;
     uint32_t drain_timeout_ms;     /* 60 s */
     uint32_t max_connections;      /* downstream, per process; 0: from the descriptor limit */
@@ -304,6 +304,5 @@ struct json *cfg_cluster_encode(const struct cfg_cluster *cluster, struct arena 
 struct json *cfg_endpoints_encode(const struct cfg_endpoint *endpoints, uint32_t num, struct arena *arena);
 /* Zeroes, then sets every default. */
 void cfg_cluster_defaults(struct cfg_cluster *cluster);
-void cfg_settings_defaults(struct cfg_settings *settings);
 
 #endif

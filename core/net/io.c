@@ -614,28 +614,6 @@ void net_io_reset(struct net_io *io)
     net_io_close(io);
 }
 
-int net_io_detach(struct net_io *io)
-{
-    h2o_socket_export_t export;
-
-    assert(!io->is_closed && io->ssl == NULL && !h2o_socket_is_writing(io->sock));
-    io->is_closed = 1;
-    stop_posts(io);
-    free_buffers(io);
-    (void)h2o_socket_export(io->sock, &export); /* cannot fail with epoll */
-    h2o_buffer_dispose(&export.input);
-    io->sock = NULL;
-    io->fd = -1;
-    return export.fd;
-}
-
-void net_io_prepend(struct net_io *io, struct slice bytes)
-{
-    net_buf_add(io->worker, io->ssl != NULL ? &io->cipher_in : &io->unread, bytes.base, bytes.len);
-    if (bytes.len != 0)
-        net_post(io->worker, &io->read_post);
-}
-
 /* ---- closing gracefully: the same stream, read by nobody ---- */
 
 struct net_io_linger {

@@ -83,9 +83,6 @@ void net_io_init_server(struct net_io *io, struct net_worker *worker, int fd, SS
  * NULL; `alpn` is in wire form or {NULL,0}. */
 int net_io_connect(struct net_io *io, struct net_worker *worker, const struct sockaddr *addr, socklen_t addr_len,
                    SSL_CTX *ctx, const char *sni, struct slice alpn, const struct net_io_ops *ops, struct err *err);
-/* Bytes that were read from the descriptor before (a PROXY header's overhang) are treated as if they arrived now, in
- * front of all others (ciphertext with TLS). Copied. Right after net_io_init_server(). */
-void net_io_prepend(struct net_io *io, struct slice bytes);
 /* Bytes still buffered after the call (0: all gone to the kernel), or -1 when the stream is dead (on_error follows or
  * has come). The bytes are taken in every case. */
 ssize_t net_io_write(struct net_io *io, const struct iovec *iov, int num);
@@ -113,9 +110,6 @@ void net_io_reset(struct net_io *io);
  * callback of `ops` comes any more. `on_closed` (may be NULL) runs from a post: the place to free. net_io_close()
  * meanwhile ends it without `on_closed`. */
 void net_io_close_gracefully(struct net_io *io, unsigned linger_ms, void (*on_closed)(struct net_io *io));
-/* Gives the descriptor back, registered nowhere, and the struct up (plain only; unread and buffered bytes are lost:
- * take them before). */
-int net_io_detach(struct net_io *io);
 /* The protocol chosen by ALPN, or {NULL,0}. */
 struct slice net_io_alpn(const struct net_io *io);
 const char *net_io_sni(const struct net_io *io); /* NULL when none */

@@ -16,8 +16,6 @@ static void chain_add(struct px_chain *chain, const struct px_filter_type *type,
 {
     chain->filters[chain->num] = (struct px_filter){type, config, chain->num};
     ++chain->num;
-    chain->has_request_body |= type->on_request_body != NULL;
-    chain->has_response_body |= type->on_response_body != NULL;
 }
 
 void px_chain_make(struct px_chain *chain, const struct cfg_filters *filters, struct arena *arena)

@@ -44,7 +44,6 @@ struct px_filter {
 struct px_chain {
     struct px_filter *filters;
     uint32_t num;
-    bool has_request_body, has_response_body;
 };
 
 /* All filters there are, in the order in which they run within one rule. NULL-terminated. */

@@ -96,8 +96,7 @@ static void take(struct px_listener *listener, int fd)
     conn->listener = listener;
     conn->limits = listener->limits;
     ++conn->limits->num_refs;
-    conn->http = ht_server_accept(worker->net, fd, ctx, &px_request_handler, &conn->limits->http, conn, on_conn_closed,
-                                  slice_make(NULL, 0));
+    conn->http = ht_server_accept(worker->net, fd, ctx, &px_request_handler, &conn->limits->http, conn, on_conn_closed);
     set_address(conn, &conn->http->io.remote);
     list_push(&worker->conns, &conn->http->link);
     ++worker->num_conns;
@@ -179,14 +178,6 @@ struct px_listener *px_listener_new(struct px_worker *worker, const struct px_li
     list_push(&worker->listeners, &listener->link);
     listener->socket = net_listener_new(worker->net, fd, on_accept, listener);
     return listener;
-}
-
-struct px_listener *px_listener_find(struct px_worker *worker, struct slice name)
-{
-    LIST_FOR(listener, &worker->listeners, struct px_listener, link)
-    if (listener->socket != NULL && slice_eq(listener->name, name))
-        return listener;
-    return NULL;
 }
 
 void px_listener_close(struct px_listener *listener)

@@ -45,7 +45,6 @@ int px_listen(const struct px_listener_config *config, struct err *err);
 struct px_listener *px_listener_new(struct px_worker *worker, const struct px_listener_config *config, int fd);
 /* Its configuration as the current view has it. */
 void px_listener_use(struct px_listener *listener, const struct px_listener_config *config);
-struct px_listener *px_listener_find(struct px_worker *worker, struct slice name);
 /* Takes what waits in its queue, closes the socket, drains its connections. While the view that configures it is the
  * current one: they are served by it to their end. */
 void px_listener_close(struct px_listener *listener);

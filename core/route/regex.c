@@ -13,8 +13,6 @@ enum { MAX_SUBJECT = 8192, MATCH_LIMIT = 20000, DEPTH_LIMIT = 500, HEAP_LIMIT_KB
 
 struct rt_regex {
     pcre2_code *code;
-    struct slice pattern;
-    char text[];
 };
 
 struct scratch {
@@ -72,10 +70,7 @@ struct rt_regex *rt_regex_new(struct slice pattern, struct err *err)
         return NULL;
     }
     (void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* where it fails the interpreter serves */
-    struct rt_regex *regex = xmalloc(sizeof(*regex) + pattern.len + 1);
-    memcpy(regex->text, pattern.base, pattern.len);
-    regex->text[pattern.len] = '\0';
-    regex->pattern = slice_make(regex->text, pattern.len);
+    struct rt_regex *regex = xmalloc(sizeof(*regex));
     regex->code = compiled;
     return regex;
 }
@@ -95,9 +90,4 @@ bool rt_regex_matches(const struct rt_regex *regex, struct slice subject)
         return false;
     struct scratch *s = thread_scratch();
     return pcre2_match(regex->code, (PCRE2_SPTR)subject.base, subject.len, 0, 0, s->match, s->context) >= 0;
-}
-
-struct slice rt_regex_pattern(const struct rt_regex *regex)
-{
-    return regex->pattern;
 }

@@ -15,6 +15,5 @@ struct rt_regex *rt_regex_new(struct slice pattern, struct err *err);
 struct rt_regex *rt_regex_free(struct rt_regex *regex);
 /* Whether the whole subject matches. Subjects over 8 KiB, and matches that hit a limit, are no match. */
 bool rt_regex_matches(const struct rt_regex *regex, struct slice subject);
-struct slice rt_regex_pattern(const struct rt_regex *regex);
 
 #endif

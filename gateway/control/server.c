@@ -18,7 +18,7 @@ static bool on_accept(struct net_listener *listener, int fd)
     struct ctl_server *server = listening->server;
     SSL_CTX *tls = listening->peer == CTL_PEER_TLS ? net_tls_server_ctx(server->tls) : NULL;
     struct ht_server_conn *conn = ht_server_accept(server->config.worker, fd, tls, &ctl_call_handler, &server->limits, listening,
-                                                   on_conn_closed, (struct slice){NULL, 0});
+                                                   on_conn_closed);
     list_push(&server->conns, &conn->link);
     return true;
 }

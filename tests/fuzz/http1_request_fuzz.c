@@ -146,7 +146,7 @@ static void fuzz_engine(struct net_worker *worker, const uint8_t *bytes, size_t 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
         return;
     ++num_conns;
-    ht_server_accept(worker, fds[1], NULL, &handler, &limits, NULL, on_closed, slice_make(NULL, 0));
+    ht_server_accept(worker, fds[1], NULL, &handler, &limits, NULL, on_closed);
     for (size_t at = 0; at < len; at += step) {
         if (send(fds[0], bytes + at, MIN(step, len - at), MSG_NOSIGNAL) <= 0)
             break;

@@ -147,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     is_conn_closed = false;
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     struct ht_server_conn *conn =
-        ht_server_accept(worker, fds[1], NULL, &handler, &limits, NULL, on_closed, slice_make(NULL, 0));
+        ht_server_accept(worker, fds[1], NULL, &handler, &limits, NULL, on_closed);
     feed(worker, fds[0], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0", 24 + 18);
     if ((mode & DRAIN) != 0 && !is_conn_closed)
         ht_server_drain(conn);

@@ -77,7 +77,7 @@ static const struct field_format format_access_log = {
 static const struct field mesh_config_spec_fields[] = {
     {"trustedProxies", FIELD_LIST, LIST_AT(trusted_proxies), .flags = FIELD_SET, .item = FIELD_STRING,
      .max = 256, .format = &format_cidr,
-     .doc = "Addresses (CIDR) whose X-Forwarded-* and PROXY headers are believed."},
+     .doc = "Addresses (CIDR) whose forwarded headers (X-Forwarded-*, Forwarded, X-Real-IP) are believed."},
     {"drainTimeout", FIELD_DURATION, AT(drain_timeout_ms), .max = 86400000, .def = "60s",
      .doc = "How long connections may take to finish when a listener or the process goes away."},
     {"maxConnections", FIELD_U32, AT(max_connections), .def = "0",

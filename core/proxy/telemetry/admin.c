@@ -199,7 +199,7 @@ static bool on_accept(struct net_listener *listener, int fd)
         return false;
     }
     struct ht_server_conn *conn = ht_server_accept(admin->main, fd, NULL, &handler, &ht_limits_default, admin,
-                                                   on_conn_closed, slice_make(NULL, 0));
+                                                   on_conn_closed);
     list_push(&admin->conns, &conn->link);
     ++admin->num_conns;
     return true;

@@ -134,7 +134,7 @@ void raw_open(struct raw *raw, struct net_worker *worker, const struct ht_limits
         abort();
     *raw = (struct raw){.worker = worker, .fd = fds[0]};
     raw->conn =
-        ht_server_accept(worker, fds[1], NULL, &seen_handler, limits, raw, on_closed, slice_make(NULL, 0));
+        ht_server_accept(worker, fds[1], NULL, &seen_handler, limits, raw, on_closed);
 }
 
 void raw_close(struct raw *raw)

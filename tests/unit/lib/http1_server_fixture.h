@@ -148,8 +148,7 @@ static inline int setup(void **state)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0)
         return -1;
     w->peer = fds[0];
-    w->conn = ht_server_accept(w->worker, fds[1], NULL, &handler, &w->limits, NULL, on_conn_closed,
-                               slice_make(NULL, 0));
+    w->conn = ht_server_accept(w->worker, fds[1], NULL, &handler, &w->limits, NULL, on_conn_closed);
     return 0;
 }
 

@@ -180,8 +180,7 @@ static inline int set_up_common(void **state)
 static inline int set_up(void **state)
 {
     set_up_common(state);
-    server = ht_server_accept(worker, accept_one(), NULL, &seen_handler, &limits, NULL, on_server_closed,
-                              slice_make(NULL, 0));
+    server = ht_server_accept(worker, accept_one(), NULL, &seen_handler, &limits, NULL, on_server_closed);
     TURN_UNTIL(worker, num_ready == 1);
     return 0;
 }
@@ -307,7 +306,7 @@ static inline int set_up_echo(void **state)
     echo_handler.on_writable = echo_writable;
     seen_log.on_request = echo_request;
     server = ht_server_accept(worker, accept_one(), tls_server != NULL ? net_tls_server_ctx(tls_server) : NULL,
-                              &echo_handler, &limits, NULL, on_server_closed, slice_make(NULL, 0));
+                              &echo_handler, &limits, NULL, on_server_closed);
     TURN_UNTIL(worker, num_ready == 1);
     return 0;
 }

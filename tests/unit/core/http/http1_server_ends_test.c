@@ -584,24 +584,6 @@ static void an_http2_preface_cut_short_is_closed(void **state)
     assert_true(w->is_eof);
 }
 
-static void first_bytes_go_in_front(void **state)
-{
-    int fds[2];
-
-    talk("GET /hello HTTP/1.1\r\nConnection: close\r\n" H "\r\n");
-    shutdown(w->peer, SHUT_WR);
-    turns();
-    assert_int_equal(w->num_conn_closed, 1);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    close(w->peer);
-    w->peer = fds[0];
-    w->is_eof = false;
-    w->num_conn_closed = 0;
-    w->conn = ht_server_accept(w->worker, fds[1], NULL, &handler, &w->limits, NULL, on_conn_closed,
-                               SLICE("GET /hel"));
-    assert_has(talk("lo HTTP/1.1\r\n" H "\r\n"), "hello");
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -650,7 +632,6 @@ int main(void)
         TEST(a_running_exchange_has_no_idle_clock),
         TEST(a_half_closed_client_is_not_waited_for_for_ever),
         TEST(an_http2_preface_cut_short_is_closed),
-        TEST(first_bytes_go_in_front),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

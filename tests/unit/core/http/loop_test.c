@@ -120,7 +120,7 @@ static bool on_accept(struct net_listener *listener, int fd)
 {
     SSL_CTX *ctx = w->tls_server != NULL ? net_tls_server_ctx(w->tls_server) : NULL;
     struct ht_server_conn *conn = ht_server_accept(w->worker, fd, ctx, &handler, &ht_limits_default, NULL,
-                                                   on_conn_closed, slice_make(NULL, 0));
+                                                   on_conn_closed);
 
     ++w->num_server_conns;
     list_push(&w->server_conns, &conn->link);

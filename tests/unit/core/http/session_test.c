@@ -164,7 +164,7 @@ static const struct ht_handler h2_handler = {.on_request = on_h2_request, .on_cl
 static bool on_h2_accept(struct net_listener *listener, int fd)
 {
     atomic_fetch_add(&num_accepted, 1);
-    struct ht_server_conn *conn = ht_server_accept(listener->worker, fd, listener->data, &h2_handler, &ht_limits_default, NULL, NULL, (struct slice){NULL, 0});
+    struct ht_server_conn *conn = ht_server_accept(listener->worker, fd, listener->data, &h2_handler, &ht_limits_default, NULL, NULL);
     list_push(&h2_conns, &conn->link);
     return true;
 }

@@ -392,30 +392,6 @@ static void a_reset_of_ours_is_seen_as_one(void **state)
     assert_int_equal(errno, ECONNRESET);
 }
 
-static void bytes_read_before_come_first(void **state)
-{
-    struct world *w = *state;
-
-    net_io_prepend(&w->probe.io, SLICE("first "));
-    peer_sends(w, "second");
-    TURN_UNTIL(w->worker, w->probe.got.len == 12);
-    assert_string_equal(w->probe.got.base, "first second");
-}
-
-static void a_detached_descriptor_is_free(void **state)
-{
-    struct world *w = *state;
-    char buf[4];
-
-    net_worker_turn(w->worker, 0);
-    int fd = net_io_detach(&w->probe.io);
-    peer_sends(w, "x");
-    net_worker_turn(w->worker, 5);
-    assert_int_equal(w->probe.num_reads, 0);
-    assert_int_equal(recv(fd, buf, sizeof(buf), 0), 1);
-    close(fd);
-}
-
 /* ---- clients ---- */
 
 static void connect_to(struct world *w, struct net_probe *client, const struct sockaddr_storage *addr, socklen_t len)
@@ -544,8 +520,6 @@ int main(void)
         TEST(graceful_close_after_the_peers_end_is_at_once),
         TEST(close_ends_a_graceful_close),
         TEST(a_reset_of_ours_is_seen_as_one),
-        TEST(bytes_read_before_come_first),
-        TEST(a_detached_descriptor_is_free),
         TEST(a_client_connects_and_early_writes_follow),
         TEST(a_refused_connection_says_so),
         TEST(a_missing_unix_socket_fails_at_once),
