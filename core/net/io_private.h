@@ -42,4 +42,9 @@ ssize_t net_io_tls_send(struct net_io *io, const struct iovec *iov, int num);
 /* Puts close_notify behind what was sent. */
 void net_io_tls_shutdown(struct net_io *io);
 
+/* ---- graceful close (io_linger.c) ---- */
+/* Both directions have ended: closes, from a post. */
+void net_io_end_linger(struct net_io *io);
+void net_io_free_linger(struct net_io *io); /* none is fine */
+
 #endif
