@@ -215,7 +215,7 @@ static void reap(struct client *client)
         struct stream *stream = LIST_FIRST(&client->dead, struct stream, link);
         list_remove(&stream->link);
         ht_h2_stream_clear(&stream->h2);
-        ht_h2_free(stream);
+        ht_h2_stream_free(stream);
     }
 }
 

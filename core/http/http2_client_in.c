@@ -103,19 +103,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-static int64_t parse_decimal(struct slice text)
-{
-    int64_t value = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        value = value * 10 + (text.base[i] - '0'); /* nghttp2 has seen that these are digits and fit */
-    return value;
-}
-
 static void status_field(struct stream *stream, struct slice text)
 {
     if (text.len == 3 && text.base[0] >= '1' && text.base[0] <= '9')
-        stream->status = (unsigned)parse_decimal(text);
+        stream->status = (unsigned)ht_h2_parse_decimal(text);
     else
         stream->status = 0;
 }
@@ -126,7 +117,7 @@ static void keep_field(struct stream *stream, nghttp2_rcbuf *name, nghttp2_rcbuf
     struct ht_header *header = ht_h2_receive_field(call->pool, &stream->fields, name, value);
 
     if (header->token == H2O_TOKEN_CONTENT_LENGTH && !stream->is_trailer)
-        stream->content_length = parse_decimal(header->value);
+        stream->content_length = ht_h2_parse_decimal(header->value);
     if (header->token == H2O_TOKEN_CONTENT_LENGTH || ht_is_hop_field(header) ||
         (stream->is_trailer && ht_is_forbidden_trailer(header)))
         --stream->fields.num;

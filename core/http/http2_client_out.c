@@ -9,11 +9,6 @@ enum {
 
 /* ---- the request's way out ---- */
 
-static size_t count_fields(const struct ht_headers *headers)
-{
-    return headers != NULL ? headers->num : 0;
-}
-
 /* RFC 8441 4: an extended CONNECT; "sec-websocket-key" has no meaning there. */
 static size_t drop_handshake_fields(nghttp2_nv *nv, size_t num)
 {
@@ -59,8 +54,8 @@ static void submit(struct ht_h2_stream *h2)
     bool is_whole = !has_open_body(call) || (h2->is_out_ended && h2->out.len == 0 && h2->num_trailers == 0);
     size_t num;
 
-    if (count_fields(call->request_headers) + 7 > MAX_NV)
-        nv = h2o_mem_alloc_pool(call->pool, sizeof(*nv) * (count_fields(call->request_headers) + 7));
+    if (ht_h2_num_fields(call->request_headers) + 7 > MAX_NV)
+        nv = h2o_mem_alloc_pool(call->pool, sizeof(*nv) * (ht_h2_num_fields(call->request_headers) + 7));
     num = ht_h2_add_fields(nv, pseudo_fields(call, nv), NULL, call->request_headers);
     if (call->upgrade.len != 0)
         num = drop_handshake_fields(nv, num);
@@ -96,7 +91,7 @@ void ht2c_submit_waiting(struct client *client)
 void ht2c_start(struct ht_client_conn *conn, struct ht_call *call)
 {
     struct client *client = ht2c_of_conn(conn);
-    struct stream *stream = ht_h2_alloc(sizeof(*stream));
+    struct stream *stream = ht_h2_stream_alloc();
 
     memset(stream, 0, sizeof(*stream));
     ht_h2_stream_init(&stream->h2, &client->h2, -1);
@@ -147,7 +142,7 @@ void ht2c_end(struct ht_call *call, const struct ht_headers *trailers)
 
     if (stream->h2.is_out_ended)
         return;
-    if (count_fields(trailers) != 0) {
+    if (ht_h2_num_fields(trailers) != 0) {
         nv = h2o_mem_alloc_pool(call->pool, sizeof(*nv) * trailers->num);
         num = ht_h2_add_fields(nv, 0, call->pool, trailers);
     }

@@ -1,4 +1,4 @@
-/* Queues, floods, the flush. See the header.
+/* The session, the flush, sending and receiving. See the header.
  *
  * The flush puts frames together in the worker's scratch (nothing reads while posts run) and hands whole
  * batches to net_io: in the steady state nothing is allocated and a body byte is copied twice, into the
@@ -7,237 +7,6 @@
 #include "core/http/http2_common.h"
 
 #include <pthread.h>
-
-/* ---- recycled memory ---- */
-
-#if defined(__SANITIZE_ADDRESS__)
-#define RECYCLES 0 /* the sanitizer must see every use after free */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RECYCLES 0
-#endif
-#endif
-#ifndef RECYCLES
-#define RECYCLES 1
-#endif
-
-struct ht_h2_chunk {
-    struct ht_h2_chunk *next;
-    uint32_t start, end, cap;
-    char bytes[];
-};
-
-enum { SMALL_CHUNK = 1024, LARGE_CHUNK = 16 * 1024 };
-
-static __thread h2o_mem_recycle_t small_chunks = {256, 0, NULL}, large_chunks = {64, 0, NULL},
-                                  streams = {256, 0, NULL};
-
-static void *recycled_alloc(h2o_mem_recycle_t *from, size_t size)
-{
-    return RECYCLES ? h2o_mem_alloc_recycle(from, size) : xmalloc(size);
-}
-
-static void recycled_free(h2o_mem_recycle_t *to, void *ptr)
-{
-    if (RECYCLES)
-        h2o_mem_free_recycle(to, ptr);
-    else
-        free(ptr);
-}
-
-void *ht_h2_alloc(size_t size)
-{
-    return recycled_alloc(&streams, HT_H2_STREAM_SIZE);
-}
-
-void ht_h2_free(void *ptr)
-{
-    recycled_free(&streams, ptr);
-}
-
-/* ---- queues ---- */
-
-/* Most bodies are small and alone: they do not take a large chunk. */
-static struct ht_h2_chunk *chunk_new(struct net_worker *worker, bool is_small)
-{
-    size_t size = is_small ? SMALL_CHUNK : LARGE_CHUNK;
-    struct ht_h2_chunk *chunk = recycled_alloc(is_small ? &small_chunks : &large_chunks, size);
-
-    net_mem_charge(worker, size);
-    chunk->next = NULL;
-    chunk->start = chunk->end = 0;
-    chunk->cap = (uint32_t)(size - sizeof(*chunk));
-    return chunk;
-}
-
-static void chunk_free(struct net_worker *worker, struct ht_h2_chunk *chunk)
-{
-    bool is_small = chunk->cap == SMALL_CHUNK - sizeof(*chunk);
-
-    net_mem_release(worker, is_small ? SMALL_CHUNK : LARGE_CHUNK);
-    recycled_free(is_small ? &small_chunks : &large_chunks, chunk);
-}
-
-void ht_h2_queue_add(struct ht_h2_queue *queue, struct net_worker *worker, const void *bytes, size_t len)
-{
-    const char *from = bytes;
-
-    while (len != 0) {
-        struct ht_h2_chunk *chunk = queue->last;
-        if (chunk == NULL || chunk->end == chunk->cap) {
-            bool is_small = chunk == NULL && len <= SMALL_CHUNK - sizeof(*chunk);
-            chunk = chunk_new(worker, is_small);
-            if (queue->last != NULL)
-                queue->last->next = chunk;
-            else
-                queue->first = chunk;
-            queue->last = chunk;
-        }
-        size_t now = MIN(len, (size_t)(chunk->cap - chunk->end));
-        memcpy(chunk->bytes + chunk->end, from, now);
-        chunk->end += (uint32_t)now;
-        queue->len += now;
-        from += now;
-        len -= now;
-    }
-}
-
-struct slice ht_h2_queue_peek(const struct ht_h2_queue *queue)
-{
-    const struct ht_h2_chunk *chunk = queue->first;
-
-    return chunk != NULL ? slice_make(chunk->bytes + chunk->start, chunk->end - chunk->start)
-                         : slice_make(NULL, 0);
-}
-
-void ht_h2_queue_drop(struct ht_h2_queue *queue, struct net_worker *worker, size_t len)
-{
-    queue->len -= len;
-    while (queue->first != NULL) {
-        struct ht_h2_chunk *chunk = queue->first;
-        size_t now = MIN(len, (size_t)(chunk->end - chunk->start));
-        chunk->start += (uint32_t)now;
-        len -= now;
-        if (chunk->start != chunk->end)
-            return;
-        queue->first = chunk->next;
-        if (queue->first == NULL)
-            queue->last = NULL;
-        chunk_free(worker, chunk);
-    }
-}
-
-void ht_h2_queue_take(struct ht_h2_queue *queue, struct net_worker *worker, char *out, size_t len)
-{
-    while (len != 0) {
-        struct slice run = ht_h2_queue_peek(queue);
-        size_t now = MIN(len, run.len);
-        memcpy(out, run.base, now);
-        ht_h2_queue_drop(queue, worker, now);
-        out += now;
-        len -= now;
-    }
-}
-
-void ht_h2_queue_clear(struct ht_h2_queue *queue, struct net_worker *worker)
-{
-    if (queue->first != NULL)
-        ht_h2_queue_drop(queue, worker, queue->len);
-}
-
-/* ---- floods ---- */
-
-/* Limits are bursts; `fades` is what is forgiven a second. Honest figures they are measured against: a
- * browser cancels a page's 100 requests at once, gRPC-Go pings once per round trip while data flows (forgiven
- * by that data), clients send a WINDOW_UPDATE or two per DATA frame. Attacks send 10,000 and more a second:
- * all end within 1,000 frames. */
-static const struct {
-    const char *name;
-    uint32_t limit, fades;
-} glitch_table[HT_H2_NUM_GLITCHES] = {
-    [HT_H2_RESET_BY_PEER] = {"flood of stream resets", 700, 50},
-    [HT_H2_RESET_BY_US] = {"flood of malformed streams", 200, 10},
-    [HT_H2_PING] = {"PING flood", 500, 10},
-    [HT_H2_SETTINGS] = {"SETTINGS flood", 100, 5},
-    [HT_H2_PRIORITY] = {"PRIORITY flood", 500, 100},
-    [HT_H2_WINDOW_UPDATE] = {"WINDOW_UPDATE flood", 900, 500},
-    [HT_H2_CONTINUATION] = {"CONTINUATION flood", 400, 50},
-    [HT_H2_EMPTY_DATA] = {"flood of empty DATA frames", 400, 50},
-    [HT_H2_DRIBBLE] = {"window closed to a dribble", 1000, 100},
-    [HT_H2_UNKNOWN] = {"flood of unknown frames", 400, 50},
-};
-
-enum { GLITCH = 1000 }; /* counted in thousandths: then a millisecond fades `fades` of them, and none is lost by rounding */
-
-static void fade(struct ht_h2 *h2)
-{
-    uint64_t now = net_now_ms(h2->worker), elapsed = now - h2->glitches_at_ms;
-
-    if (elapsed < 100)
-        return;
-    h2->glitches_at_ms = now;
-    for (int i = 0; i < HT_H2_NUM_GLITCHES; i++)
-        h2->glitches[i] -= (uint32_t)MIN(elapsed * glitch_table[i].fades, h2->glitches[i]);
-}
-
-bool ht_h2_glitch(struct ht_h2 *h2, enum ht_h2_glitch kind)
-{
-    fade(h2);
-    h2->glitches[kind] += GLITCH;
-    if (h2->glitches[kind] <= glitch_table[kind].limit * GLITCH)
-        return false;
-    h2->flood = glitch_table[kind].name;
-    return true;
-}
-
-bool ht_h2_glitch_frame(struct ht_h2 *h2, const nghttp2_frame_hd *hd)
-{
-    switch (hd->type) {
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_DATA: /* see ht_h2_glitch_data() */
-        return false;
-    case NGHTTP2_PRIORITY:
-        return ht_h2_glitch(h2, HT_H2_PRIORITY);
-    case NGHTTP2_RST_STREAM:
-        return ht_h2_glitch(h2, HT_H2_RESET_BY_PEER);
-    case NGHTTP2_SETTINGS:
-        return ht_h2_glitch(h2, HT_H2_SETTINGS);
-    case NGHTTP2_PING:
-        return ht_h2_glitch(h2, HT_H2_PING);
-    case NGHTTP2_WINDOW_UPDATE:
-        return ht_h2_glitch(h2, HT_H2_WINDOW_UPDATE);
-    case NGHTTP2_CONTINUATION:
-        return ht_h2_glitch(h2, HT_H2_CONTINUATION);
-    default:
-        return ht_h2_glitch(h2, HT_H2_UNKNOWN);
-    }
-}
-
-bool ht_h2_glitch_data(struct ht_h2 *h2, const nghttp2_frame *frame)
-{
-    bool is_empty =
-        frame->hd.length == frame->data.padlen && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0;
-
-    return UNLIKELY(is_empty) && ht_h2_glitch(h2, HT_H2_EMPTY_DATA);
-}
-
-static void forgive(struct ht_h2 *h2, enum ht_h2_glitch kind, uint32_t less)
-{
-    h2->glitches[kind] -= MIN(less * GLITCH, h2->glitches[kind]);
-}
-
-void ht_h2_worked(struct ht_h2 *h2, size_t bytes)
-{
-    forgive(h2, HT_H2_PING, 1);
-    forgive(h2, HT_H2_WINDOW_UPDATE, 2 + (uint32_t)(bytes / 512));
-}
-
-void ht_h2_finished_one(struct ht_h2 *h2)
-{
-    forgive(h2, HT_H2_PING, 1);
-    forgive(h2, HT_H2_RESET_BY_PEER, 1);
-    forgive(h2, HT_H2_PRIORITY, 1);
-}
 
 /* ---- options and callbacks of both kinds of session ---- */
 
@@ -660,6 +429,15 @@ size_t ht_h2_add_fields(nghttp2_nv *at, size_t num, h2o_mem_pool_t *pool, const 
         at[num++] = ht_h2_nv(name, value);
     }
     return num;
+}
+
+int64_t ht_h2_parse_decimal(struct slice text)
+{
+    int64_t value = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        value = value * 10 + (text.base[i] - '0');
+    return value;
 }
 
 struct slice ht_h2_decimal(h2o_mem_pool_t *pool, uint64_t value)

@@ -28,7 +28,7 @@ enum {
     HT_H2_MAX_QUEUED_FRAMES = 1000, /* frames waiting for a blocked socket before we stop reading */
 };
 
-/* ---- bytes in order ---- */
+/* ---- bytes in order (http2_queue.c) ---- */
 
 struct ht_h2_chunk;
 struct ht_h2_queue {
@@ -44,7 +44,7 @@ void ht_h2_queue_drop(struct ht_h2_queue *queue, struct net_worker *worker, size
 void ht_h2_queue_take(struct ht_h2_queue *queue, struct net_worker *worker, char *out, size_t len);
 void ht_h2_queue_clear(struct ht_h2_queue *queue, struct net_worker *worker);
 
-/* ---- floods ---- */
+/* ---- floods (http2_flood.c) ---- */
 
 enum ht_h2_glitch {
     HT_H2_RESET_BY_PEER, /* rapid reset, CVE-2023-44487 */
@@ -162,6 +162,12 @@ static inline nghttp2_nv ht_h2_nv(struct slice name, struct slice value)
 /* Appends `headers` without what HTTP/2 forbids (hop-by-hop fields, Host, Content-Length, a TE other than
  * "trailers"); copies into `pool` unless it is NULL. Returns the new count. */
 size_t ht_h2_add_fields(nghttp2_nv *at, size_t num, h2o_mem_pool_t *pool, const struct ht_headers *headers);
+static inline size_t ht_h2_num_fields(const struct ht_headers *headers) /* NULL: none */
+{
+    return headers != NULL ? headers->num : 0;
+}
+/* Of a content-length or :status that nghttp2 has let pass: digits, and they fit. */
+int64_t ht_h2_parse_decimal(struct slice text);
 /* The decimal in `pool`. */
 struct slice ht_h2_decimal(h2o_mem_pool_t *pool, uint64_t value);
 /* One received field into `headers`, copied into `pool` unless nghttp2's own static table holds it. */
@@ -178,9 +184,9 @@ static inline struct slice ht_h2_rcbuf(nghttp2_rcbuf *buf)
 const nghttp2_option *ht_h2_options(void);
 nghttp2_session_callbacks *ht_h2_callbacks_new(void);
 
-/* Recycled per thread: streams come and go with every request. */
-void *ht_h2_alloc(size_t size); /* at most HT_H2_STREAM_SIZE */
-void ht_h2_free(void *ptr);
+/* HT_H2_STREAM_SIZE bytes, recycled per thread: streams come and go with every request. */
 enum { HT_H2_STREAM_SIZE = 1024 };
+void *ht_h2_stream_alloc(void);
+void ht_h2_stream_free(void *ptr);
 
 #endif

@@ -66,15 +66,6 @@ static void pseudo_field(struct ht_exchange *x, struct ht_h2_head *head, struct 
     }
 }
 
-static int64_t parse_decimal(struct slice text)
-{
-    int64_t value = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        value = value * 10 + (text.base[i] - '0'); /* nghttp2 has seen that these are digits and fit */
-    return value;
-}
-
 /* The fields that do not stay in the list. True: done with it. */
 static bool special_field(struct ht_exchange *x, struct ht_h2_head *head, const h2o_token_t *token,
                           nghttp2_rcbuf *value)
@@ -82,7 +73,7 @@ static bool special_field(struct ht_exchange *x, struct ht_h2_head *head, const 
     if (token == H2O_TOKEN_HOST) {
         head->host = ht_h2_receive_value(&x->pool, value);
     } else if (token == H2O_TOKEN_CONTENT_LENGTH) {
-        x->content_length = parse_decimal(ht_h2_rcbuf(value));
+        x->content_length = ht_h2_parse_decimal(ht_h2_rcbuf(value));
     } else if (token == H2O_TOKEN_EXPECT) {
         if (ht_is_nocase(ht_h2_rcbuf(value), SLICE("100-continue")))
             x->expects_continue = 1;

@@ -187,7 +187,7 @@ static void reap(struct server *server)
             conn->handler->on_close(&stream->x, stream->why);
         ht_h2_stream_clear(&stream->h2);
         h2o_mem_clear_pool(&stream->x.pool);
-        ht_h2_free(stream);
+        ht_h2_stream_free(stream);
         if (--conn->num_active == 0) {
             server->idle_ms = ht2s_now_ms(server);
             ht2s_wake_after(server, conn->limits->idle_timeout_ms);

@@ -148,7 +148,7 @@ static bool is_overloaded(const struct server *server)
 
 static struct stream *stream_new(struct server *server, int32_t id)
 {
-    struct stream *stream = ht_h2_alloc(sizeof(*stream));
+    struct stream *stream = ht_h2_stream_alloc();
 
     h2o_mem_init_pool(&stream->x.pool);
     ht_exchange_init(&stream->x, server->conn, &ht2s_exchange_ops);

@@ -47,16 +47,11 @@ static void x_resume(struct ht_exchange *x)
         ht2s_wake_after(stream->server, x->conn->limits->body_idle_timeout_ms);
 }
 
-static size_t count_fields(const struct ht_headers *headers)
-{
-    return headers != NULL ? headers->num : 0;
-}
-
 /* ":status", the fields, "date" and "content-length" where they are missing. */
 static void build_head(struct stream *stream, unsigned status, const struct ht_headers *headers)
 {
     struct ht_exchange *x = &stream->x;
-    nghttp2_nv *nv = h2o_mem_alloc_pool(&x->pool, sizeof(*nv) * (count_fields(headers) + 3));
+    nghttp2_nv *nv = h2o_mem_alloc_pool(&x->pool, sizeof(*nv) * (ht_h2_num_fields(headers) + 3));
     size_t num = 0;
 
     if (status == 200)
@@ -160,7 +155,7 @@ static void x_end(struct ht_exchange *x, const struct ht_headers *trailers)
     }
     x->is_ended = 1;
     ht2s_plan_rest(stream);
-    if (count_fields(trailers) != 0 && !stream->is_bodyless) {
+    if (ht_h2_num_fields(trailers) != 0 && !stream->is_bodyless) {
         nv = h2o_mem_alloc_pool(&x->pool, sizeof(*nv) * trailers->num);
         num = ht_h2_add_fields(nv, 0, &x->pool, trailers);
     }
