@@ -1,5 +1,6 @@
 #include "tests/unit/lib/tempdir.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,4 +30,14 @@ void tempdir_free(char *path)
     if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
         perror(path);
     free(path);
+}
+
+unsigned tempdir_num_files(const char *path)
+{
+    unsigned num = 0;
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        num += entry->d_name[0] != '.';
+    closedir(dir);
+    return num;
 }

@@ -4,5 +4,6 @@
 
 char *tempdir_new(void); /* to be given to tempdir_free() */
 void tempdir_free(char *path);
+unsigned tempdir_num_files(const char *path); /* without hidden ones */
 
 #endif

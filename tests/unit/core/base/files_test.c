@@ -1,6 +1,7 @@
 #include "core/base/files.h"
 
-#include <dirent.h>
+#include "tests/unit/lib/tempdir.h"
+
 #include <stdio.h>
 #include <sys/resource.h>
 #include <signal.h>
@@ -37,16 +38,6 @@ static void assert_holds(const char *expected)
     strbuf_clear(&got);
 }
 
-static unsigned num_files(void)
-{
-    unsigned num = 0;
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        num += entry->d_name[0] != '.';
-    closedir(dir);
-    return num;
-}
-
 static void what_is_written_is_read_with_its_mode(void **state)
 {
     struct err err = ERR_INIT;
@@ -63,7 +54,7 @@ static void what_is_written_is_read_with_its_mode(void **state)
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(file_write_atomic(path, SLICE(""), 0600, &err), 0);
     assert_holds("");
-    assert_int_equal(num_files(), 1);
+    assert_int_equal(tempdir_num_files(folder), 1);
 }
 
 static void a_failed_write_leaves_the_old_file_and_no_other(void **state)
@@ -81,7 +72,7 @@ static void a_failed_write_leaves_the_old_file_and_no_other(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(result, -1);
     assert_holds("old");
-    assert_int_equal(num_files(), 1);
+    assert_int_equal(tempdir_num_files(folder), 1);
 }
 
 static void an_absent_folder_is_an_error(void **state)

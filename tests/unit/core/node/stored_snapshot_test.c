@@ -173,16 +173,6 @@ static char *path_of(const char *prefix)
     return strbuf_take(&path);
 }
 
-static unsigned count_files(void)
-{
-    unsigned num = 0;
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        num += entry->d_name[0] != '.';
-    closedir(dir);
-    return num;
-}
-
 /* ---------- what is stored ---------- */
 
 static void it_comes_back_whole_and_keys_are_apart(void **state)
@@ -193,7 +183,7 @@ static void it_comes_back_whole_and_keys_are_apart(void **state)
     for (unsigned n = 1; n <= 3; ++n) {
         assert_int_equal(store(n), 0);
         assert_int_equal(stored(), n);
-        assert_int_equal(count_files(), 2); /* older keys are gone */
+        assert_int_equal(tempdir_num_files(folder), 2); /* older keys are gone */
     }
     assert_int_equal(store(3), 0);
     assert_int_equal(stored(), 3);
@@ -330,7 +320,7 @@ static void a_crash_at_any_step_leaves_the_old_pair_or_the_new(void **state)
         was_new = found;
         assert_int_equal(store(3), 0); /* whatever was left is no harm, and goes */
         assert_int_equal(stored(), 3);
-        assert_int_equal(count_files(), 2);
+        assert_int_equal(tempdir_num_files(folder), 2);
         if (status == 0)
             break;
         assert_int_equal(status, CRASHED);
