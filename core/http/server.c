@@ -119,8 +119,22 @@ static void on_early_eof(struct net_io *io)
     give_up(server_of_io(io));
 }
 
+/* Somebody forgot the s of https. */
+static void answer_in_the_clear(struct server *server)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 32\r\n"
+                                 "connection: close\r\n\r\nThis port speaks TLS: use https\n";
+    struct ht_server_conn *conn = &server->conn;
+
+    (void)send(conn->io.fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* they hear it, or see the end */
+    if (conn->handler->on_bad_request != NULL)
+        conn->handler->on_bad_request(conn, 400, net_io_plain_http, slice_make(NULL, 0));
+}
+
 static void on_early_error(struct net_io *io, const char *why)
 {
+    if (why == net_io_plain_http)
+        answer_in_the_clear(server_of_io(io));
     give_up(server_of_io(io));
 }
 

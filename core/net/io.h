@@ -76,6 +76,8 @@ struct net_io {
     struct sockaddr_storage remote, local; /* numeric; filled for servers at accept, for clients after connect */
 };
 
+/* The `why` of a TLS server whose client began with an HTTP request in the clear: compare pointers. */
+extern const char net_io_plain_http[];
 /* Takes an accepted, non-blocking descriptor. `ctx` NULL means plain. TCP_NODELAY is set unless it is a unix socket. */
 void net_io_init_server(struct net_io *io, struct net_worker *worker, int fd, SSL_CTX *ctx, const struct net_io_ops *ops);
 /* Starts connecting; on_ready or on_error follows, never before this returns. -1: nothing was started, no callback

@@ -136,6 +136,8 @@ static void forget_errors(void)
         ERR_clear_error();
 }
 
+const char net_io_plain_http[] = "an HTTP request in the clear";
+
 /* Static texts only: they outlive the stream. */
 static const char *tls_error(struct net_io *io)
 {
@@ -146,6 +148,8 @@ static const char *tls_error(struct net_io *io)
         return "the certificate does not carry the SPIFFE ID required"; /* see tls_context.c */
     if (verify != X509_V_OK)
         return X509_verify_cert_error_string(verify);
+    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST)
+        return net_io_plain_http;
     reason = ERR_reason_error_string(ERR_peek_error());
     return reason != NULL ? reason : "TLS failure";
 }

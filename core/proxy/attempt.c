@@ -229,6 +229,8 @@ static void on_head(struct ht_call *call)
     req->attempt.is_timer_first_byte = false;
     drop_replay(req);
     req->is_answered = true;
+    if (!req->is_trusted) /* of another proxy of ours behind this one, which trusts us */
+        (void)ht_headers_remove(&call->headers, SLICE("x-selvedge-cause"));
     px_filters_on_response_head(req, &status, &call->headers);
     ht_exchange_head(req->x, status, &call->headers, call->response_length);
     if (call->is_tunnel)

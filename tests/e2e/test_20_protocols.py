@@ -167,6 +167,15 @@ def test_no_certificate_for_a_foreign_name(make_tls, tmp_path):
         served_certificate(port, "b.other.test")
 
 
+def test_http_in_the_clear_on_a_tls_port_is_told_so(make_tls, tmp_path):
+    port = make_tls({"a.shop.test": make_certificate(tmp_path, "a.shop.test")})
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert answer.status == 400 and "use https" in answer.read().decode()
+    assert connection.sock is None  # closed
+
+
 def test_rsa_and_ecdsa_side_by_side(tmp_path, stopping, echo):
     port = free_port()
     rsa_folder, ec_folder = tmp_path / "rsa", tmp_path / "ec"

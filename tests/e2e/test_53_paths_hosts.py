@@ -9,7 +9,7 @@ import pytest
 
 from lib.gateway import make_certificate
 from lib.http2 import Http2
-from lib.upstream import Echo
+from lib.upstream import Echo, Raw
 from lib.wire import Client, Strict, ask, get
 
 # ---- paths ----
@@ -325,6 +325,17 @@ def test_a_listed_proxy_is_believed_what_makes_sense(line, trusting):
     found = told(trusting, line)
     assert found["x-forwarded-proto"] == ["http"] and found["x-forwarded-host"] == ["a.test"]
     assert found["x-forwarded-port"] == [str(trusting)]
+
+
+@pytest.mark.parametrize("trusted", [[], ["127.0.0.1"]])
+def test_a_cause_from_behind_is_for_listed_proxies_only(trusted, make_proxy, make_raw):
+    def answer(sock, record):
+        Raw.read_head(sock, record)
+        sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nX-Selvedge-Cause: no_endpoint\r\n\r\n")
+    _, port = make_proxy(make_raw(answer).port, settings={"trustedProxies": trusted})
+    with Client(port) as client:
+        client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert client.answer().get("x-selvedge-cause") == ("no_endpoint" if trusted else None)
 
 
 def test_trust_is_of_the_connection_and_ends_with_the_configuration(echo, make_proxy):
