@@ -214,6 +214,18 @@ static bool would_seem_to_switch(const struct px_request *req, const struct ht_c
     return req->x->upgrade.len != 0 && req->x->version == HT_HTTP2 && !call->is_tunnel && call->status / 100 == 2;
 }
 
+/* The cause that another proxy of ours behind this one told us, and not our caller. */
+static void drop_cause(struct ht_headers *headers)
+{
+    static const struct slice name = SLICE("x-selvedge-cause");
+
+    for (uint32_t i = 0; i < headers->num; i++)
+        if (UNLIKELY(headers->at[i].name.len == name.len && slice_eq(headers->at[i].name, name))) {
+            ht_headers_remove(headers, name);
+            return;
+        }
+}
+
 static void on_head(struct ht_call *call)
 {
     struct px_request *req = request_of(call);
@@ -229,8 +241,8 @@ static void on_head(struct ht_call *call)
     req->attempt.is_timer_first_byte = false;
     drop_replay(req);
     req->is_answered = true;
-    if (!req->is_trusted) /* of another proxy of ours behind this one, which trusts us */
-        (void)ht_headers_remove(&call->headers, SLICE("x-selvedge-cause"));
+    if (!req->is_trusted)
+        drop_cause(&call->headers);
     px_filters_on_response_head(req, &status, &call->headers);
     ht_exchange_head(req->x, status, &call->headers, call->response_length);
     if (call->is_tunnel)

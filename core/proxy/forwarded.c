@@ -30,8 +30,17 @@ static const struct {
 
 static enum kind kind_of(struct slice name)
 {
-    if (name.len < 9 || strchr("cftx", name.base[0]) == NULL)
+    if (name.len < 9)
         return KEEP;
+    switch (name.base[0]) { /* those below, and none that requests usually have */
+    case 'c':
+    case 'f':
+    case 't':
+    case 'x':
+        break;
+    default:
+        return KEEP;
+    }
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (slice_eq(name, known[i].name))
             return known[i].kind;
