@@ -222,7 +222,7 @@ struct ht_call_ops {
     void (*on_end)(struct ht_call *call);
     void (*on_writable)(struct ht_call *call);
     /* The last callback when the call fails. call->is_unsent: no byte of it can have been processed (safe to retry
-     * whatever the method). call->had_response: on_head had come. */
+     * whatever the method). call->had_response: on_head had come. `detail` is a static text. */
     void (*on_fail)(struct ht_call *call, enum ht_fail fail, const char *detail);
 };
 

@@ -304,10 +304,11 @@ static void retry(struct px_request *req, const struct px_endpoint *endpoint, en
     go(req);
 }
 
-static void fail_attempt(struct px_request *req, struct px_endpoint *endpoint, enum ht_fail fail)
+static void fail_attempt(struct px_request *req, struct px_endpoint *endpoint, enum ht_fail fail, const char *detail)
 {
     enum px_retry how = decide_retry(req, endpoint, fail);
 
+    req->detail = detail;
     ++endpoint->counts.fails;
     if (how != PX_RETRY_NO)
         retry(req, endpoint, how);
@@ -319,7 +320,7 @@ static void on_fail(struct ht_call *call, enum ht_fail fail, const char *detail)
 {
     struct px_request *req = request_of(call);
 
-    fail_attempt(req, req->attempt.endpoint, fail);
+    fail_attempt(req, req->attempt.endpoint, fail, detail);
 }
 
 static const struct ht_call_ops call_ops = {
@@ -451,7 +452,7 @@ static void go(struct px_request *req)
         return;
     case PX_POOL_ERROR:
         count_attempt(req, endpoint);
-        fail_attempt(req, endpoint, HT_FAIL_CONNECT);
+        fail_attempt(req, endpoint, HT_FAIL_CONNECT, "no address can even be tried");
         return;
     }
 }

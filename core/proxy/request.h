@@ -50,6 +50,7 @@ struct px_request {
     uint32_t replay_len, replay_cap;
     uint16_t num_attempts;
     enum px_fail cause;
+    const char *detail; /* of the last attempt that failed; static text, NULL: none did */
     unsigned is_trusted : 1, is_grpc : 1, is_body_ended : 1, is_replay_lost : 1, is_answered : 1 /* head is out or decided */,
         is_down_blocked : 1, is_tunnel : 1, holds_request_limit : 1, is_paused : 1, is_deadline_grpc : 1, is_forwarded : 1, is_client_ended : 1;
 };

@@ -511,8 +511,10 @@ def test_every_answer_of_its_own_has_one_cause(make_proxy, log):
         expected = {"/gone": (502, "connect_failed"), "/missing": (500, "backend_invalid"), "/none": (500, "no_backends"), "/else": (404, "no_route")}
         for path, (status, _) in expected.items():
             assert get(port, path)[0] == status, path
-        lines = {line["path"]: (line["status"], line["cause"]) for line in log.wait(4)}
-    assert lines == expected
+        lines = {line["path"]: line for line in log.wait(4)}
+    assert {path: (line["status"], line["cause"]) for path, line in lines.items()} == expected
+    assert {path: line.get("detail") for path, line in lines.items()} == {
+        "/gone": "Connection refused", "/missing": None, "/none": None, "/else": None}
     for _, cause in expected.values():
         assert proxy.metric("selvedge_failures_total", cause=cause) == 1
 

@@ -137,6 +137,8 @@ static void result_fields(struct strbuf *out, const struct px_request *req, uint
     number(out, "status", status_of(req));
     if (req->cause != PX_FAIL_NONE)
         field(out, "cause", slice_of(px_fail_info(req->cause)->label));
+    if (req->cause != PX_FAIL_NONE && req->detail != NULL)
+        field(out, "detail", slice_of(req->detail));
     duration(out, "duration_ms", duration_us);
     if (req->attempt.head_us != 0)
         duration(out, "upstream_ms", req->attempt.head_us - req->attempt.started_us);

@@ -590,7 +590,7 @@ static void client_certificates_are_demanded_and_verified(void **state)
 /* ---- SPIFFE ---- */
 
 #define ID "spiffe://example.org/ns/a/sa/web"
-static const char not_svid[] = "the certificate does not carry the SPIFFE ID required";
+static const char not_svid[] = "the certificate carries none of the names or IDs required";
 
 /* As a client's certificate at a server for the trust domain, and as a server's at a client that wants ID. */
 static void expect_identity(bool is_below, bool is_exact, const struct test_cert_spec *spec)
