@@ -145,7 +145,7 @@ static const char *tls_error(struct net_io *io)
     const char *reason;
 
     if (verify == X509_V_ERR_APPLICATION_VERIFICATION)
-        return "the certificate carries none of the names or IDs required"; /* see tls_context.c */
+        return "the certificate carries none of the names or IDs required"; /* see tls_refuse_identity() */
     if (verify != X509_V_OK)
         return X509_verify_cert_error_string(verify);
     if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST)

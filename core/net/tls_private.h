@@ -1,8 +1,19 @@
-/* Between tls_context.c (contexts), tls_pair.c (certificates and keys), tls_spiffe.c and identity.c (identities). */
+/* Between tls_context.c, tls_server.c and tls_client.c (contexts), tls_pair.c (certificates and keys), tls_spiffe.c and
+ * identity.c (identities). */
 #ifndef SELVEDGE_NET_TLS_PRIVATE_H
 #define SELVEDGE_NET_TLS_PRIVATE_H
 
 #include "core/net/tls_context.h"
+
+/* A context with our defaults. `min_version` 0: TLS 1.2. */
+SSL_CTX *tls_new_ctx(const SSL_METHOD *method, int min_version);
+/* Trusts the certificates of the bundle; a server also names them to clients. */
+int tls_add_trust(SSL_CTX *ctx, struct slice pem, bool is_server, struct err *err);
+/* For a verify callback, which returns it: the chain is good, but not the right one's. The error code is one nothing else
+ * uses: io_tls.c knows its text. */
+int tls_refuse_identity(X509_STORE_CTX *store);
+/* Whether it is one of the TLS 1.2 suites we speak. */
+bool tls_is_suite_of_ours(const char *name, size_t len);
 
 /* A parsed pair: leaf, intermediates, key; the key belongs to the leaf and is strong enough. */
 struct tls_pair {
