@@ -161,13 +161,8 @@ static size_t take_trailers(struct h1c *h, const char *bytes, size_t len)
         why = HT1_LONG_TRAILERS;
     else if (section == 0)
         return 0;
-    if (why == HT1_OK && section > 2) {
-        char *copy = h2o_mem_alloc_pool(call->pool, (size_t)section);
-        struct ht_header *fields = h2o_mem_alloc_pool(call->pool, h->scan.num_lines * sizeof(*fields));
-        memcpy(copy, bytes, (size_t)section);
-        why = ht1_parse_trailers(copy, (size_t)section, fields, &call->trailers);
-        call->trailers.cap = h->scan.num_lines;
-    }
+    if (why == HT1_OK && section > 2)
+        why = ht1_keep_trailers(call->pool, &h->scan, bytes, (size_t)section, &call->trailers);
     if (why != HT1_OK) {
         ht1c_die(h, HT_FAIL_PROTOCOL, ht1_detail(why));
         return len;

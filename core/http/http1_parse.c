@@ -482,6 +482,18 @@ enum ht1_refusal ht1_parse_trailers(char *section, size_t len, struct ht_header 
     return at + 2 == end ? HT1_OK : HT1_BAD_FIELD_NAME;
 }
 
+enum ht1_refusal ht1_keep_trailers(h2o_mem_pool_t *pool, const struct ht1_scan *scan, const char *section,
+                                   size_t len, struct ht_headers *ret)
+{
+    char *copy = h2o_mem_alloc_pool(pool, len);
+    struct ht_header *fields = h2o_mem_alloc_pool(pool, scan->num_lines * sizeof(*fields));
+
+    memcpy(copy, section, len);
+    enum ht1_refusal why = ht1_parse_trailers(copy, len, fields, ret);
+    ret->cap = scan->num_lines;
+    return why;
+}
+
 /* ---- chunked coding ---- */
 
 static int hex_value(char c)

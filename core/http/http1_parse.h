@@ -103,6 +103,9 @@ enum ht1_refusal ht1_parse_response(char *head, size_t len, struct ht_header *fi
 /* A trailer section with its empty line. What may not stand in one is left out. */
 enum ht1_refusal ht1_parse_trailers(char *section, size_t len, struct ht_header *fields,
                                     struct ht_headers *ret);
+/* The same for a section as ht1_scan() found it, copied to the pool first. */
+enum ht1_refusal ht1_keep_trailers(h2o_mem_pool_t *pool, const struct ht1_scan *scan, const char *section,
+                                   size_t len, struct ht_headers *ret);
 
 /* ---- chunked coding ---- */
 

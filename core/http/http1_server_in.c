@@ -235,13 +235,8 @@ static size_t take_trailers(struct h1 *h, const char *bytes, size_t len)
         why = HT1_MANY_FIELDS;
     else if (section == 0)
         return 0;
-    if (why == HT1_OK && section > 2 && h->phase == PHASE_BODY) {
-        char *copy = h2o_mem_alloc_pool(&h->x.pool, (size_t)section);
-        struct ht_header *fields = h2o_mem_alloc_pool(&h->x.pool, h->scan.num_lines * sizeof(*fields));
-        memcpy(copy, bytes, (size_t)section);
-        why = ht1_parse_trailers(copy, (size_t)section, fields, &h->x.trailers);
-        h->x.trailers.cap = h->scan.num_lines;
-    }
+    if (why == HT1_OK && section > 2 && h->phase == PHASE_BODY)
+        why = ht1_keep_trailers(&h->x.pool, &h->scan, bytes, (size_t)section, &h->x.trailers);
     if (why != HT1_OK) {
         ht1s_refuse_exchange(h, ht1_status(why), ht1_detail(why), HT_CLOSE_PROTOCOL);
         return len;
