@@ -18,8 +18,6 @@
 enum {
     LINGER_MS = 1000, /* for the last GOAWAY to arrive */
     DRAIN_WAIT_MS = 1000, /* for the PING between the two GOAWAYs */
-    SWALLOW_MS = 5000, /* for the rest of a request after its answer */
-    STOP_MS = 200, /* between an answer and the stop of a rest that is not swallowed */
 };
 
 static struct server *server_of(struct ht_server_conn *conn)
@@ -52,95 +50,6 @@ void ht2s_wake_after(struct server *server, uint32_t timeout_ms)
 {
     if (timeout_ms != 0)
         wake_by(server, ht2s_now_ms(server) + timeout_ms);
-}
-
-/* ---- requests whose rest nobody wants ---- */
-
-static void rest_free(struct rest *rest)
-{
-    list_remove(&rest->link);
-    free(rest);
-}
-
-static struct rest *find_rest(struct server *server, int32_t id)
-{
-    LIST_FOR(rest, &server->rests, struct rest, link)
-    if (rest->id == id)
-        return rest;
-    return NULL;
-}
-
-void ht2s_forget_rest(struct server *server, int32_t id)
-{
-    struct rest *rest = find_rest(server, id);
-
-    if (rest != NULL)
-        rest_free(rest);
-}
-
-/* RFC 9113 8.1. */
-static void stop_request(struct server *server, int32_t id)
-{
-    (void)nghttp2_submit_rst_stream(server->h2.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
-    ht_h2_flush_later(&server->h2);
-}
-
-/* The answer's end is decided, the request's is not in. A rest that is short and of known length gets the
- * window for all of it at once, ahead of the answer: curl 7.88 reads nothing more after that. Any other gets no
- * window, and is stopped a moment behind the answer. */
-void ht2s_plan_rest(struct stream *stream)
-{
-    struct server *server = stream->server;
-    uint64_t most = server->conn->limits->drain_body_bytes;
-    int64_t left = stream->x.content_length - (int64_t)stream->x.body_bytes_in;
-    struct rest *rest;
-
-    if (stream->h2.is_remote_done)
-        return;
-    rest = xmalloc(sizeof(*rest));
-    *rest = (struct rest){
-        .id = stream->h2.id, .is_swallowed = left > 0 && (uint64_t)left <= most, .deadline_ms = UINT64_MAX};
-    list_init(&rest->link);
-    list_push(&server->rests, &rest->link);
-    if (rest->is_swallowed)
-        (void)nghttp2_session_set_local_window_size(server->h2.session, NGHTTP2_FLAG_NONE, rest->id,
-                                                    MAX((int32_t)left + HT_H2_FIRST_WINDOW, HT_STREAM_WINDOW));
-}
-
-bool ht2s_is_swallowed(struct server *server, int32_t id)
-{
-    const struct rest *rest = find_rest(server, id);
-
-    return rest != NULL && rest->is_swallowed;
-}
-
-void ht2s_answer_is_out(struct server *server, int32_t id)
-{
-    struct rest *rest = find_rest(server, id);
-
-    if (rest == NULL) {
-        stop_request(server, id);
-        return;
-    }
-    rest->deadline_ms = ht2s_now_ms(server) + (rest->is_swallowed ? SWALLOW_MS : STOP_MS);
-    wake_by(server, rest->deadline_ms);
-}
-
-/* When the next one is due. */
-static uint64_t check_rests(struct server *server)
-{
-    uint64_t next = UINT64_MAX;
-
-    LIST_FOR_SAFE(rest, &server->rests, struct rest, link)
-    {
-        if (rest->deadline_ms > ht2s_now_ms(server)) {
-            next = MIN(next, rest->deadline_ms);
-            continue;
-        }
-        stop_request(server, rest->id);
-        rest_free(rest);
-    }
-    return next;
 }
 
 /* ---- ending exchanges ---- */
@@ -405,7 +314,7 @@ static void on_timer(struct timer *timer)
         return;
     }
     next = MIN(check_streams(server), deadline);
-    next = MIN(check_rests(server), next);
+    next = MIN(ht2s_check_rests(server), next);
     if (server->drain_ms != 0 && !server->is_goaway_final) {
         if (now - server->drain_ms >= DRAIN_WAIT_MS)
             ht2s_send_final_goaway(server);
@@ -568,8 +477,7 @@ static void dispose(struct ht_server_conn *conn)
     struct server *server = server_of(conn);
 
     timer_stop(&server->timer);
-    while (!list_is_empty(&server->rests))
-        rest_free(LIST_FIRST(&server->rests, struct rest, link));
+    ht2s_free_rests(server);
     ht_h2_clear(&server->h2);
     free(server);
 }

@@ -1,6 +1,6 @@
 /* Inside the HTTP/2 server engine (prefix ht2s_): http2_server.c (life of a connection, clocks, ends),
  * http2_server_in.c (what nghttp2 hears: heads, bodies, ends of streams), http2_server_out.c (the handler's
- * verbs). */
+ * verbs), http2_server_rest.c (what comes of a request after its answer). */
 #ifndef SELVEDGE_HTTP_HTTP2_SERVER_H
 #define SELVEDGE_HTTP_HTTP2_SERVER_H
 
@@ -10,7 +10,7 @@ struct server {
     struct ht_h2 h2;
     struct ht_server_conn *conn; /* borrowed: it owns us */
     struct list streams, ready, dead; /* of struct stream.link: open, with a head to hand over, ended */
-    struct list rests; /* of struct rest */
+    struct list rests; /* of struct rest (http2_server_rest.c) */
     struct timer timer;
     struct stream *decoding; /* whose header block is being read */
     uint64_t adopted_ms, idle_ms /* since when no stream is open */,
@@ -21,16 +21,6 @@ struct server {
     int32_t skipped_from, skipped_to; /* ids last left out: from, up to but without */
     unsigned has_settings : 1, expects_continuation : 1, is_goaway_final : 1,
         is_closing : 1 /* a last GOAWAY is queued */, is_io_closed : 1;
-};
-
-/* A request that is answered before it is whole. A short rest is read and dropped; any other is stopped,
- * but not at once: clients (curl 7.88 among them) take a RST_STREAM for the failure of all, also of an answer they
- * have not looked at yet, as when both come in one read. */
-struct rest {
-    struct list link;
-    int32_t id;
-    bool is_swallowed;
-    uint64_t deadline_ms; /* UINT64_MAX until the answer is out */
 };
 
 struct stream {
@@ -77,12 +67,18 @@ void ht2s_report(struct server *server, unsigned status, const char *detail, str
 /* Two GOAWAYs; the second after a PING. */
 void ht2s_start_drain(struct server *server);
 void ht2s_send_final_goaway(struct server *server);
+
+/* ---- requests answered before they are whole (http2_server_rest.c) ---- */
+
 /* The answer's end is decided, the request's is not in: is its rest worth swallowing? */
 void ht2s_plan_rest(struct stream *stream);
 bool ht2s_is_swallowed(struct server *server, int32_t id);
 /* The last frame of an answer is out, the request is not whole. */
 void ht2s_answer_is_out(struct server *server, int32_t id);
 void ht2s_forget_rest(struct server *server, int32_t id);
+/* Stops those whose time is up. When the next one is due; UINT64_MAX: none. */
+uint64_t ht2s_check_rests(struct server *server);
+void ht2s_free_rests(struct server *server);
 
 /* ---- input (http2_server_in.c) ---- */
 
