@@ -34,9 +34,4 @@ void ip_print(const struct ip_addr *addr, char *out);
 bool cidr_contains(const struct cidr *range, const struct ip_addr *addr);
 bool cidr_list_contains(const struct cidr *ranges, size_t num, const struct ip_addr *addr);
 
-/* Where an address points: what requests on somebody's behalf (webhooks, JWKS) may reach is decided by it.
- * Addresses that embed an IPv4 one (NAT64, 6to4) are judged by that one. */
-enum ip_scope { IP_GLOBAL, IP_PRIVATE, IP_LOOPBACK, IP_LINK_LOCAL, IP_MULTICAST, IP_UNSPECIFIED };
-enum ip_scope ip_scope(const struct ip_addr *addr);
-
 #endif

@@ -21,7 +21,6 @@
     X(ERR_EXISTS, 409, "AlreadyExists")                                                                      \
     X(ERR_CONFLICT, 409, "Conflict")                                                                         \
     X(ERR_GONE, 410, "Expired")                                                                              \
-    X(ERR_PRECONDITION, 412, "Conflict")                                                                     \
     X(ERR_TOO_LARGE, 413, "RequestEntityTooLarge")                                                           \
     X(ERR_MEDIA_TYPE, 415, "UnsupportedMediaType")                                                           \
     X(ERR_TOO_MANY, 429, "TooManyRequests")                                                                  \

@@ -1,13 +1,12 @@
 /* Log-linear histograms of whole numbers (latencies in microseconds, sizes in bytes): 32 buckets an octave,
- * so that any quantile is within 1/32 of the truth, whatever the range.
+ * so that any bound is within 1/32 of the truth, whatever the range.
  *
  * Threads: one writes, any may read or merge meanwhile: a reader sees each count whole, though not all of one
  * moment. Memory: 256 bytes for each octave that values fell into, at most 60 octaves. Merging is exact. */
 #ifndef SELVEDGE_BASE_HISTOGRAM_H
 #define SELVEDGE_BASE_HISTOGRAM_H
 
-#include "core/base/err.h"
-#include "core/base/strbuf.h"
+#include "core/base/defs.h"
 
 enum {
     HISTOGRAM_SUB_BITS = 5,
@@ -17,7 +16,7 @@ enum {
 };
 
 struct histogram {
-    uint64_t sum, max;
+    uint64_t sum;
     uint64_t *octaves[HISTOGRAM_OCTAVES]; /* owned; NULL: all zero */
 };
 
@@ -26,14 +25,9 @@ struct histogram {
 void histogram_clear(struct histogram *h); /* frees; empty after */
 void histogram_record(struct histogram *h, uint64_t value);
 void histogram_add(struct histogram *h, const struct histogram *other);
-/* What came since `older`, an earlier copy of the same histogram. The maximum stays that of all time. */
-void histogram_subtract(struct histogram *h, const struct histogram *older);
 
 uint64_t histogram_count(const struct histogram *h);
 uint64_t histogram_sum(const struct histogram *h);
-uint64_t histogram_max(const struct histogram *h);
-/* `q` from 0 to 1; 0 when empty. The middle of the bucket the quantile falls into, at most the maximum. */
-uint64_t histogram_quantile(const struct histogram *h, double q);
 /* How many values are at most `bound`, but for the bucket `bound` is in, which counts when `bound` is its
  * last value. */
 uint64_t histogram_count_up_to(const struct histogram *h, uint64_t bound);
@@ -41,11 +35,5 @@ uint64_t histogram_count_up_to(const struct histogram *h, uint64_t bound);
 unsigned histogram_bucket_of(uint64_t value);
 uint64_t histogram_bucket_first(unsigned bucket); /* the smallest value in it */
 uint64_t histogram_bucket_last(unsigned bucket);
-
-/* A compact text-free form for storing and sending: sum, max, then (skipped buckets, count) pairs, all
- * varints. */
-void histogram_encode(struct strbuf *out, const struct histogram *h);
-/* Adds what is encoded to `h`. -1 when it is not of that form (ERR_BAD_REQUEST); `h` is then unchanged. */
-int histogram_decode(struct histogram *h, struct slice bytes, struct err *err);
 
 #endif

@@ -12,6 +12,7 @@
 #define SELVEDGE_BASE_METRICS_H
 
 #include "core/base/histogram.h"
+#include "core/base/strbuf.h"
 
 enum { METRIC_LABELS_MAX = 8, METRIC_VALUE_MAX = 128 };
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
