@@ -176,7 +176,7 @@ static void decide(struct px_request *req)
         .alloc_data = &req->x->pool,
     };
 
-    rt_decide(req->view->config->snapshot, &request, rng_next(&req->worker->rng), &req->decision);
+    rt_decide(&request, rng_next(&req->worker->rng), &req->decision);
 }
 
 static enum px_fail fail_of_outcome(enum rt_outcome outcome)

@@ -125,7 +125,7 @@ static void forward(const struct rt_request *request, uint64_t seed, struct rt_d
     apply_rewrite(request, ret->backend->filters.rewrite, ret);
 }
 
-void rt_decide(const struct cfg_snapshot *snapshot, const struct rt_request *request, uint64_t seed, struct rt_decision *ret)
+void rt_decide(const struct rt_request *request, uint64_t seed, struct rt_decision *ret)
 {
     *ret = (struct rt_decision){.outcome = RT_NO_SERVER, .path = request->path, .host = request->host};
     ret->server = rt_find_server(request->listener, request->host);

@@ -58,8 +58,7 @@ struct rt_decision {
 
 /* Weighted backends are chosen by a bucket, hash(rule, cohort key). The key is what the route's cohort sources find in
  * the request or, where they find nothing, `seed`: the live path draws a random one per request. */
-void rt_decide(const struct cfg_snapshot *snapshot, const struct rt_request *request, uint64_t seed,
-               struct rt_decision *ret);
+void rt_decide(const struct rt_request *request, uint64_t seed, struct rt_decision *ret);
 
 /* Document -> snapshot with indexes and regexes: the only way to get one that rt_decide() takes. Slow: off the loop. */
 struct cfg_snapshot *rt_snapshot_build(const struct cfg_document *doc, struct err *err);

@@ -179,7 +179,7 @@ struct json *rt_explain(const struct cfg_snapshot *snapshot, const struct rt_req
                         struct arena *arena)
 {
     struct rt_decision decision;
-    rt_decide(snapshot, request, seed, &decision);
+    rt_decide(request, seed, &decision);
     struct json *told = json_new_object(arena);
     json_set_str(arena, told, "outcome", outcome_names[decision.outcome]);
     set_slice(arena, told, "listener", request->listener->name);

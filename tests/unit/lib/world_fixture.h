@@ -180,7 +180,7 @@ static inline const char *world_request(struct world *world, const char *listene
             request.listener = &snapshot->listeners[i];
     if (request.listener == NULL)
         fail_msg("no listener %s", listener);
-    rt_decide(snapshot, &request, 1, &decision);
+    rt_decide(&request, 1, &decision);
     const char *answer = "404";
     if (decision.rule != NULL)
         answer = arena_printf(world->arena, "%s/%s/%u", decision.rule->route->ns.base, decision.rule->route->object.base, decision.rule->index);

@@ -90,7 +90,7 @@ static struct rt_decision decide(const struct cfg_snapshot *snapshot, const stru
 {
     struct rt_decision decision;
     struct rt_request request = request_of(snapshot, ask, arena);
-    rt_decide(snapshot, &request, seed, &decision);
+    rt_decide(&request, seed, &decision);
     return decision;
 }
 
