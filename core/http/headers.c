@@ -164,16 +164,16 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static bool is_port(const char *at, size_t len)
+bool ht_is_port(struct slice text)
 {
     unsigned port = 0;
 
-    if (len == 0 || len > 5)
+    if (text.len == 0 || text.len > 5)
         return false;
-    for (size_t i = 0; i < len; i++) {
-        if (!is_digit(at[i]))
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_digit(text.base[i]))
             return false;
-        port = port * 10 + (unsigned)(at[i] - '0');
+        port = port * 10 + (unsigned)(text.base[i] - '0');
     }
     return port != 0 && port <= 65535;
 }
@@ -216,7 +216,7 @@ bool ht_is_authority(struct slice text)
     const char *colon = text.len != 0 ? memchr(from, ':', text.len - (size_t)(from - text.base)) : NULL;
     size_t host_len = colon != NULL ? (size_t)(colon - text.base) : text.len;
 
-    if (colon != NULL && !is_port(colon + 1, text.len - host_len - 1))
+    if (colon != NULL && !ht_is_port(slice_make(colon + 1, text.len - host_len - 1)))
         return false;
     return text.len != 0 && text.base[0] == '[' ? is_bracketed(text.base, host_len)
                                                 : is_host_name(text.base, host_len);

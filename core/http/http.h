@@ -51,6 +51,7 @@ bool ht_is_target(struct slice text);
 /* host or host ":" port: letters, digits, '-', '_' and single dots, or an address in brackets; port 1-65535. No userinfo,
  * no percent-encoding, nothing empty. */
 bool ht_is_authority(struct slice text);
+bool ht_is_port(struct slice text); /* 1-65535 */
 /* Request fields nobody behind a gateway may see: names with '_' (servers behind us read x_user and x-user as one name)
  * and `proxy` (becomes HTTP_PROXY in CGI). Both engines drop them. `name` is in lower case. */
 bool ht_is_dropped_field(struct slice name);

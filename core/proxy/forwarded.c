@@ -1,6 +1,8 @@
 /* One pass takes the whole family out, remembering what a listed proxy said; then the few we vouch for are added. */
 #include "core/proxy/forwarded.h"
 
+#include "core/http/chars.h"
+
 enum kind { KEEP, FOR, PROTO, HOST, PORT, STANDARD, REAL_IP, OTHER, NUM_KINDS };
 
 static const struct {
@@ -60,15 +62,6 @@ static struct slice join(h2o_mem_pool_t *pool, struct slice a, struct slice b)
     return slice_make(text, a.len + 2 + b.len);
 }
 
-static struct slice trim(struct slice text)
-{
-    while (text.len != 0 && (text.base[0] == ' ' || text.base[0] == '\t'))
-        text = slice_make(text.base + 1, text.len - 1);
-    while (text.len != 0 && (text.base[text.len - 1] == ' ' || text.base[text.len - 1] == '\t'))
-        --text.len;
-    return text;
-}
-
 /* Cuts the last element of a comma-separated list off. */
 static struct slice pop_last(struct slice *list)
 {
@@ -78,7 +71,7 @@ static struct slice pop_last(struct slice *list)
         --at;
     struct slice last = slice_make(list->base + at, list->len - at);
     list->len = at != 0 ? at - 1 : 0;
-    return trim(last);
+    return ht_trim(last);
 }
 
 /* The address that the outermost of so many proxies wrote down. A chain that is too short, or has no address there, was not
@@ -138,20 +131,6 @@ static bool is_scheme(struct slice text)
     return slice_eq(text, SLICE("http")) || slice_eq(text, SLICE("https"));
 }
 
-static bool is_port(struct slice text)
-{
-    uint32_t port = 0;
-
-    if (text.len == 0 || text.len > 5)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.base[i] < '0' || text.base[i] > '9')
-            return false;
-        port = port * 10 + (uint32_t)(text.base[i] - '0');
-    }
-    return port != 0 && port <= 65535;
-}
-
 /* RFC 7239: IPv6 in brackets and quotes. */
 static struct slice standard_element(h2o_mem_pool_t *pool, const struct px_hop *hop)
 {
@@ -194,7 +173,7 @@ void px_forwarded_apply(h2o_mem_pool_t *pool, const struct px_trust *trust, cons
     struct slice host = ht_is_authority(said[HOST]) ? said[HOST] : hop->authority;
     if (host.len != 0)
         ht_headers_add(pool, headers, known[2].name, host);
-    ht_headers_add(pool, headers, known[3].name, is_port(said[PORT]) ? said[PORT] : hop->port);
+    ht_headers_add(pool, headers, known[3].name, ht_is_port(said[PORT]) ? said[PORT] : hop->port);
     if (said[STANDARD].len != 0)
         ht_headers_add(pool, headers, known[4].name, join(pool, said[STANDARD], standard_element(pool, hop)));
     if (said[REAL_IP].len != 0)

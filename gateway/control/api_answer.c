@@ -1,6 +1,7 @@
 /* Answers: Status objects, warnings, the forms that Accept asks for, and what a caller gets to see of an object. */
 #include "gateway/control/api_internal.h"
 
+#include "core/http/chars.h"
 #include "core/model/object/backend.h"
 #include "core/model/object/gateway.h"
 #include "core/model/object/selvedge.h"
@@ -159,21 +160,12 @@ void api_warn_report(struct ctl_call *call, const struct field_report *report)
 
 /* ---------- forms ---------- */
 
-static struct slice trim(struct slice text)
-{
-    while (text.len != 0 && (text.base[0] == ' ' || text.base[0] == '\t'))
-        text = slice_make(text.base + 1, text.len - 1);
-    while (text.len != 0 && (text.base[text.len - 1] == ' ' || text.base[text.len - 1] == '\t'))
-        --text.len;
-    return text;
-}
-
 static struct slice cut(struct slice *rest, char separator)
 {
     const char *end = memchr(rest->base, separator, rest->len);
     struct slice first = slice_make(rest->base, end != NULL ? (size_t)(end - rest->base) : rest->len);
     *rest = end != NULL ? slice_make(end + 1, rest->len - first.len - 1) : (struct slice){NULL, 0};
-    return trim(first);
+    return ht_trim(first);
 }
 
 static bool is_type(struct slice text, const char *type)
@@ -193,9 +185,9 @@ static bool form_of_range(struct slice range, struct api_form *ret)
         struct slice value = cut(&range, ';'), name;
         name = cut(&value, '=');
         if (slice_is(name, "as") && value.base != NULL)
-            as = trim(value);
+            as = ht_trim(value);
         else if (slice_is(name, "v") && value.base != NULL)
-            version = trim(value);
+            version = ht_trim(value);
     }
     if (as.base == NULL)
         return true;
@@ -213,7 +205,7 @@ static struct slice param_of(struct slice range, const char *name)
     while (range.base != NULL) {
         struct slice value = cut(&range, ';');
         if (slice_is(cut(&value, '='), name))
-            return trim(value);
+            return ht_trim(value);
     }
     return (struct slice){NULL, 0};
 }
