@@ -3,11 +3,9 @@
  * and how the rest is cut into reads; SETTINGS are sent for it. Checked: every call ends once, what it is
  * told is well-formed, nothing is left behind. */
 #include "core/http/http.h"
+#include "tests/fuzz/http2_feed.h"
 
-#include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -24,12 +22,6 @@ struct made {
 static unsigned mode;
 static struct made made[NUM_CALLS];
 static struct ht_client_conn *client;
-
-static void require(bool is_true)
-{
-    if (!is_true)
-        abort();
-}
 
 static struct made *of(struct ht_call *call)
 {
@@ -127,30 +119,6 @@ static void upload(void)
     ht_call_end(&made[1].call, NULL);
 }
 
-static void drain_socket(int fd)
-{
-    char buf[65536];
-
-    while (recv(fd, buf, sizeof(buf), 0) > 0)
-        ;
-}
-
-static void feed(struct net_worker *worker, int fd, const void *bytes, size_t len)
-{
-    const char *at = bytes;
-    size_t most = (mode & SMALL_READS) != 0 ? 7 : 4096;
-
-    while (len != 0) {
-        ssize_t sent = send(fd, at, len < most ? len : most, MSG_NOSIGNAL);
-        net_worker_turn(worker, 0);
-        drain_socket(fd);
-        if (sent < 0 && errno != EAGAIN)
-            return;
-        at += sent > 0 ? sent : 0;
-        len -= sent > 0 ? (size_t)sent : 0;
-    }
-}
-
 static int listen_once(struct sockaddr_un *addr, socklen_t *ret_len)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -178,6 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         listener = listen_once(&addr, &addr_len);
     }
     mode = bytes[0];
+    size_t most = (mode & SMALL_READS) != 0 ? 7 : 4096;
     client = ht_client_connect(worker, (struct sockaddr *)&addr, addr_len, &config, &client_ops, NULL, NULL);
     require(client != NULL);
     for (unsigned i = 0; i < NUM_CALLS; i++)
@@ -185,17 +154,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     net_worker_turn(worker, 0);
     if ((mode & ALLOW_CONNECT) != 0)
-        feed(worker, fd, "\0\0\6\4\0\0\0\0\0\0\x8\0\0\0\1", 15);
+        feed(worker, fd, "\0\0\6\4\0\0\0\0\0\0\x8\0\0\0\1", 15, most);
     else
-        feed(worker, fd, "\0\0\0\4\0\0\0\0\0", 9);
-    feed(worker, fd, "\0\0\0\4\1\0\0\0\0", 9);
+        feed(worker, fd, "\0\0\0\4\0\0\0\0\0", 9, most);
+    feed(worker, fd, "\0\0\0\4\1\0\0\0\0", 9, most);
     if ((mode & UPLOAD) != 0)
         upload();
-    feed(worker, fd, bytes + 1, len - 1);
+    feed(worker, fd, bytes + 1, len - 1, most);
     if ((mode & RESTART) != 0 && made[0].is_over && client != NULL) {
         h2o_mem_clear_pool(&made[0].pool);
         start(0);
-        feed(worker, fd, bytes + 1, len - 1);
+        feed(worker, fd, bytes + 1, len - 1, most);
     }
     close(fd);
     for (int i = 0; i < 20 || (i < 100 && client != NULL); i++)

@@ -3,10 +3,9 @@
  * behave and how the rest is cut into reads; preface and SETTINGS are sent for it. Checked: what reaches a
  * handler can be written as HTTP/1.1, every exchange closes once, nothing is left behind. */
 #include "core/http/http.h"
+#include "tests/fuzz/http2_feed.h"
 
-#include <errno.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -15,12 +14,6 @@ enum { HELLO = 1, ECHO = 2, PICKY = 4, HOLD = 8, ABORT = 16, SMALL_READS = 32, D
 
 static unsigned mode, num_open;
 static bool is_conn_closed;
-
-static void require(bool is_true)
-{
-    if (!is_true)
-        abort();
-}
 
 static void check_headers(const struct ht_headers *headers)
 {
@@ -106,30 +99,6 @@ static void on_closed(struct ht_server_conn *conn)
     is_conn_closed = true;
 }
 
-static void drain_socket(int fd)
-{
-    char buf[65536];
-
-    while (recv(fd, buf, sizeof(buf), 0) > 0)
-        ;
-}
-
-static void feed(struct net_worker *worker, int fd, const void *bytes, size_t len)
-{
-    const char *at = bytes;
-    size_t most = (mode & SMALL_READS) != 0 ? 7 : 4096;
-
-    while (len != 0) {
-        ssize_t sent = send(fd, at, len < most ? len : most, MSG_NOSIGNAL);
-        net_worker_turn(worker, 0);
-        drain_socket(fd);
-        if (sent < 0 && errno != EAGAIN)
-            return;
-        at += sent > 0 ? sent : 0;
-        len -= sent > 0 ? (size_t)sent : 0;
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     static struct net_worker *worker;
@@ -144,14 +113,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     limits.max_concurrent_streams = 16;
     limits.max_head_bytes = 4096;
     mode = bytes[0];
+    size_t most = (mode & SMALL_READS) != 0 ? 7 : 4096;
     is_conn_closed = false;
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     struct ht_server_conn *conn =
         ht_server_accept(worker, fds[1], NULL, &handler, &limits, NULL, on_closed);
-    feed(worker, fds[0], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0", 24 + 18);
+    feed(worker, fds[0], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0", 24 + 18,
+         most);
     if ((mode & DRAIN) != 0 && !is_conn_closed)
         ht_server_drain(conn);
-    feed(worker, fds[0], bytes + 1, len - 1);
+    feed(worker, fds[0], bytes + 1, len - 1, most);
     close(fds[0]);
     for (int i = 0; i < 100 && !is_conn_closed; i++)
         net_worker_turn(worker, 0);
