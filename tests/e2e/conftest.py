@@ -10,6 +10,7 @@ from lib.control import Control  # noqa: E402
 from lib.gateway import Gateway, Proxy, simple_resources  # noqa: E402
 from lib.process import free_port  # noqa: E402
 from lib.upstream import Echo, Raw  # noqa: E402
+from lib.wire import Strict  # noqa: E402
 
 
 @pytest.fixture
@@ -79,6 +80,14 @@ def module_stopping():
     yield things
     for thing in reversed(things):
         thing.stop()
+
+
+@pytest.fixture(scope="module")
+def upstream(module_stopping):
+    """A server that takes nothing but well-formed requests, for the tests of a file."""
+    server = Strict()
+    module_stopping.append(server)
+    return server
 
 
 @pytest.fixture(scope="module")

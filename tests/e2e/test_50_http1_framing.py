@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from lib.upstream import Raw
-from lib.wire import Client, Strict, ask, get
+from lib.wire import Client, ask, get
 
 HIDDEN = b"GET /hidden HTTP/1.1\r\nhost: a.test\r\n\r\n"
 
@@ -180,11 +180,9 @@ TAKEN = {
 
 
 @pytest.fixture(scope="module")
-def upstream(module_stopping):
-    server = Strict()
-    server.num_hidden = 0
-    module_stopping.append(server)
-    return server
+def upstream(upstream):
+    upstream.num_hidden = 0
+    return upstream
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from lib.http2 import (ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM,
                        settings, window_update)
 from lib.process import wait_until
 from lib.upstream import Raw
-from lib.wire import GoodClient, Strict, get
+from lib.wire import GoodClient, get
 
 BUSY_STREAMS = 128  # max_concurrent_streams
 SLOWEST_GOOD = 5.0  # seconds; a machine under test is busy, a blocked worker is stuck for longer
@@ -41,13 +41,6 @@ class Held(Raw):
                     with self.lock:
                         self.num_open -= 1
             sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-
-
-@pytest.fixture(scope="module")
-def upstream(module_stopping):
-    server = Strict()
-    module_stopping.append(server)
-    return server
 
 
 @pytest.fixture(scope="module")

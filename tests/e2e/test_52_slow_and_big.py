@@ -12,14 +12,7 @@ from lib.gateway import admin_get, make_certificate, simple_resources
 from lib.http2 import HEADERS, PREFACE, Http2, block, frame, pseudo, request, rst, settings, window_update
 from lib.process import free_port, wait_until
 from lib.upstream import Echo
-from lib.wire import Client, GoodClient, Strict, ask, get
-
-
-@pytest.fixture(scope="module")
-def upstream(module_stopping):
-    server = Strict()
-    module_stopping.append(server)
-    return server
+from lib.wire import Client, GoodClient, ask, get
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from lib.gateway import make_certificate
 from lib.http2 import Http2
 from lib.upstream import Echo, Raw
-from lib.wire import Client, Strict, ask, get
+from lib.wire import Client, ask, get
 
 # ---- paths ----
 
@@ -35,13 +35,6 @@ SPELLINGS = [
 FREE = {"/administrator": "/administrator", "/Admin2": "/Admin2", "/x/admin": "/x/admin", "/admin-x": "/admin-x", "/x/%7euser": "/x/~user",
         "/a%20b": "/a%20b", "/a%2Bb+c": "/a+b+c", "/admin/../x": "/x", "/admin/..": "/", "/x?../admin": "/x?../admin",
         "/x?a=%2fadmin": "/x?a=%2fadmin", "/x?/../admin": "/x?/../admin", "/%E2%82%AC": "/%E2%82%AC", "/x:y@z": "/x:y@z", "/...": "/..."}
-
-
-@pytest.fixture(scope="module")
-def upstream(module_stopping):
-    server = Strict()
-    module_stopping.append(server)
-    return server
 
 
 @pytest.fixture(scope="module")
