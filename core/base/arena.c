@@ -1,6 +1,7 @@
 /* A bump allocator in doubling chunks. */
 #include "core/base/arena.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -123,6 +124,7 @@ char *arena_strdup(struct arena *arena, const char *str)
 char *arena_printf(struct arena *arena, const char *fmt, ...)
 {
     va_list args, again;
+    assert(fmt != NULL);
     va_start(args, fmt);
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, fmt, args);
