@@ -162,6 +162,18 @@ bool json_equal(const struct json *a, const struct json *b)
     return false;
 }
 
+bool json_is_deeper(const struct json *value, unsigned max)
+{
+    if (value->type != JSON_ARRAY && value->type != JSON_OBJECT)
+        return false;
+    if (max == 0)
+        return true;
+    JSON_FOR(child, value)
+    if (json_is_deeper(child, max - 1))
+        return true;
+    return false;
+}
+
 const char *json_type_name(enum json_type type)
 {
     static const char *const names[] = {

@@ -50,6 +50,8 @@ int64_t json_int_or(const struct json *value, int64_t fallback);
 double json_double_or(const struct json *value, double fallback); /* also when it is too large for a double */
 bool json_is_true(const struct json *value);
 bool json_equal(const struct json *a, const struct json *b); /* member order does not matter; numbers by value */
+/* Whether objects and lists nest in `value` more than `max` levels deep: then no reader takes what is written of it. */
+bool json_is_deeper(const struct json *value, unsigned max);
 const char *json_type_name(enum json_type type);
 
 #define JSON_FOR(var, parent)                                                                                \

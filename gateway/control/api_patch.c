@@ -42,6 +42,7 @@ struct place {
     struct json *value;  /* NULL: not there */
     struct slice name;   /* last token, decoded */
     uint64_t index;      /* in an array */
+    unsigned depth;      /* how many objects and lists are around it */
     bool is_end;         /* "-" */
 };
 
@@ -95,6 +96,7 @@ static int resolve(struct api_patcher *p, struct json *document, struct slice po
             return -1;
         pointer = slice_make(pointer.base + len, pointer.len - len);
         ret->parent = ret->value;
+        ++ret->depth;
         if (ret->parent == NULL || (ret->parent->type != JSON_OBJECT && ret->parent->type != JSON_ARRAY))
             return err_set(p->err, ERR_INVALID, "there is nothing to hold \"%s\"", ret->name.base);
         if (ret->parent->type == JSON_ARRAY) {
@@ -119,6 +121,15 @@ static int resolve_value(struct api_patcher *p, struct json *document, struct sl
 }
 
 /* ---------- operations ---------- */
+
+/* Copies of a document into itself double its depth each time: all that walks a tree, and all that reads it again, goes by the
+ * limit of the parser. */
+static int check_depth(struct api_patcher *p, const struct place *place, const struct json *value)
+{
+    if (place->depth <= JSON_MAX_DEPTH && !json_is_deeper(value, JSON_MAX_DEPTH - place->depth))
+        return 0;
+    return err_set(p->err, ERR_INVALID, "the result would nest deeper than %d levels", JSON_MAX_DEPTH);
+}
 
 /* The value takes over the slot; its place among the siblings stays. */
 static void overwrite(struct json *slot, const struct json *value)
@@ -148,7 +159,7 @@ static void insert_item(struct json *array, uint64_t index, struct json *value)
 static int add(struct api_patcher *p, struct json **document, struct slice path, struct json *value)
 {
     struct place place;
-    if (value == NULL || resolve(p, *document, path, &place) != 0)
+    if (value == NULL || resolve(p, *document, path, &place) != 0 || check_depth(p, &place, value) != 0)
         return -1;
     if (place.parent == NULL) {
         value->key = (struct slice){NULL, 0};
@@ -184,7 +195,7 @@ static int replace(struct api_patcher *p, struct json **document, struct slice p
 {
     struct place place;
     struct json *copy = api_patch_clone(p, value);
-    if (copy == NULL || resolve_value(p, *document, path, &place) != 0)
+    if (copy == NULL || resolve_value(p, *document, path, &place) != 0 || check_depth(p, &place, copy) != 0)
         return -1;
     overwrite(place.value, copy);
     return 0;
@@ -213,7 +224,7 @@ static int move(struct api_patcher *p, struct json **document, struct slice path
     struct json *value;
     if (path.len > from.len && slice_starts(path, from) && path.base[from.len] == '/')
         return err_set(p->err, ERR_INVALID, "a value cannot be moved into itself");
-    if (take_out(p, *document, from, &value) != 0)
+    if (take_out(p, *document, from, &value) != 0 || !api_patch_spend(p, count_nodes(value)))
         return -1;
     return add(p, document, path, value);
 }

@@ -81,6 +81,28 @@ static void a_small_json_patch_cannot_make_a_large_document(void **state)
     strbuf_clear(&patch);
 }
 
+/* Each copy of all into its innermost object doubles the depth. */
+static void a_json_patch_cannot_nest_deeper_than_a_reader_takes(void **state)
+{
+    struct strbuf patch = STRBUF_INIT, innermost = STRBUF_INIT;
+    struct err err = ERR_INIT;
+    struct json *document = must_parse("{}");
+    strbuf_addc(&patch, '[');
+    for (unsigned i = 0; i < 18; ++i) {
+        size_t len = innermost.len;
+        strbuf_addf(&patch, "%s{\"op\":\"copy\",\"from\":\"\",\"path\":\"%s/a\"}", i != 0 ? "," : "", len != 0 ? innermost.base : "");
+        strbuf_adds(&innermost, "/a");
+        for (size_t at = 0; at < len; at += 2)
+            strbuf_adds(&innermost, "/a");
+    }
+    strbuf_addc(&patch, ']');
+    assert_int_equal(api_patch_json(arena, &document, must_parse(patch.base), &err), -1);
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_non_null(strstr(err.text, "patch[6]: the result would nest deeper than 64 levels"));
+    strbuf_clear(&patch);
+    strbuf_clear(&innermost);
+}
+
 static void merge_patch_is_rfc_7386(void **state)
 {
     static const struct patch_case cases[] = {
@@ -291,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(json_patch_is_rfc_6902, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(a_small_json_patch_cannot_make_a_large_document, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(a_json_patch_cannot_nest_deeper_than_a_reader_takes, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(merge_patch_is_rfc_7386, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(strategic_patch_merges_keyed_lists, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(apply_removes_what_its_manager_leaves_out_and_nobody_else_owns, arena_setup, arena_teardown),
