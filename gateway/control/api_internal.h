@@ -178,7 +178,8 @@ struct api_patcher {
     uint64_t num_steps;
 };
 bool api_patch_spend(struct api_patcher *patcher, uint64_t num_steps); /* false: too much, err is set */
-struct json *api_patch_member(struct api_patcher *patcher, const struct json *object, struct slice name);
+/* -1: too much. *ret NULL: there is none. */
+int api_patch_member(struct api_patcher *patcher, const struct json *object, struct slice name, struct json **ret);
 struct json *api_patch_clone(struct api_patcher *patcher, const struct json *value); /* NULL: too much */
 
 /* ---------- api_fields.c: field ownership and server-side apply; pure ---------- */

@@ -16,9 +16,12 @@ bool api_patch_spend(struct api_patcher *patcher, uint64_t num_steps)
     return false;
 }
 
-struct json *api_patch_member(struct api_patcher *patcher, const struct json *object, struct slice name)
+int api_patch_member(struct api_patcher *patcher, const struct json *object, struct slice name, struct json **ret)
 {
-    return api_patch_spend(patcher, object->num) ? json_get_n(object, name) : NULL;
+    if (!api_patch_spend(patcher, object->num))
+        return -1;
+    *ret = json_get_n(object, name);
+    return 0;
 }
 
 static uint64_t count_nodes(const struct json *value)
@@ -275,8 +278,8 @@ static int merge(struct api_patcher *p, struct json *target, const struct json *
 {
     JSON_FOR(member, patch)
     {
-        struct json *old = api_patch_member(p, target, member->key);
-        if (p->num_steps > STEPS_MAX)
+        struct json *old;
+        if (api_patch_member(p, target, member->key, &old) != 0)
             return -1;
         if (member->type == JSON_NULL) {
             if (old != NULL)

@@ -27,12 +27,11 @@ static void empty(struct json *object)
 
 /* ---------- lists ---------- */
 
-static struct json *item_of_key(struct api_patcher *p, const struct json *list, const char *key, const struct json *value)
+/* The first item equal to `value`, or with `key` the first whose member of this name is. NULL: none. */
+static struct json *find_item(const struct json *list, const char *key, const struct json *value)
 {
-    if (!api_patch_spend(p, list->num))
-        return NULL;
     JSON_FOR(item, list)
-    if (json_equal(json_get(item, key), value))
+    if (json_equal(key != NULL ? json_get(item, key) : item, value))
         return item;
     return NULL;
 }
@@ -43,7 +42,9 @@ static int merge_item(struct api_patcher *p, const struct field *row, struct jso
     const struct json *value = json_get(item, row->merge_key);
     if (item->type != JSON_OBJECT || value == NULL)
         return err_set(p->err, ERR_INVALID, "%s: an item of the patch has no %s to merge by", row->name, row->merge_key);
-    struct json *old = item_of_key(p, list, row->merge_key, value);
+    if (!api_patch_spend(p, list->num))
+        return -1;
+    struct json *old = find_item(list, row->merge_key, value);
     if (slice_is(directive, "delete")) {
         if (old != NULL)
             json_remove_child(list, old);
@@ -72,15 +73,12 @@ static int merge_list(struct api_patcher *p, const struct field *row, struct jso
 static int order_list(struct api_patcher *p, const struct field *row, struct json *list, const struct json *order)
 {
     struct json sorted = {.type = JSON_ARRAY};
+    const char *key = row != NULL ? row->merge_key : NULL;
+    if (!api_patch_spend(p, (uint64_t)list->num * order->num))
+        return -1;
     JSON_FOR(want, order)
     {
-        struct json *item = NULL;
-        if (row != NULL && row->merge_key != NULL)
-            item = item_of_key(p, list, row->merge_key, json_get(want, row->merge_key));
-        else if (api_patch_spend(p, list->num))
-            JSON_FOR(each, list)
-        if (item == NULL && json_equal(each, want))
-            item = each;
+        struct json *item = find_item(list, key, key != NULL ? json_get(want, key) : want);
         if (item != NULL) {
             json_remove_child(list, item);
             json_push(&sorted, item);
@@ -94,7 +92,7 @@ static int order_list(struct api_patcher *p, const struct field *row, struct jso
     list->child = sorted.child;
     list->last = sorted.last;
     list->num = sorted.num;
-    return api_patch_spend(p, 0) ? 0 : -1;
+    return 0;
 }
 
 static int delete_from_list(struct api_patcher *p, struct json *list, const struct json *values)
@@ -105,8 +103,11 @@ static int delete_from_list(struct api_patcher *p, struct json *list, const stru
             return -1;
         for (struct json *item = list->child, *next; item != NULL; item = next) {
             next = item->next;
-            if (json_equal(item, value))
-                json_remove_child(list, item);
+            if (!json_equal(item, value))
+                continue;
+            if (!api_patch_spend(p, list->num))
+                return -1;
+            json_remove_child(list, item);
         }
     }
     return 0;
@@ -136,8 +137,10 @@ static int retain(struct api_patcher *p, struct json *target, const struct json 
 
 static int merge_member(struct api_patcher *p, const struct field *row, struct json *target, const struct json *member)
 {
-    struct json *old = api_patch_member(p, target, member->key);
+    struct json *old;
     bool by_key = row != NULL && row->type == FIELD_LIST && row->merge_key != NULL;
+    if (api_patch_member(p, target, member->key, &old) != 0)
+        return -1;
     if (member->type == JSON_NULL) {
         if (old != NULL)
             json_remove_child(target, old);

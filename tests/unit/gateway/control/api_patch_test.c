@@ -163,6 +163,44 @@ static void strategic_patch_merges_keyed_lists(void **state)
     }
 }
 
+static void expect_too_much_work(const char *document, const struct strbuf *patch)
+{
+    struct err err = ERR_INIT;
+    assert_int_equal(api_patch_strategic(arena, kind_get(KIND_SERVICE)->schema, must_parse(document), must_parse(patch->base), &err), -1);
+    assert_int_equal(err.code, ERR_TOO_LARGE);
+}
+
+/* Of each kind of member that copies nothing: looking it up among those before is all the work. */
+static void a_strategic_patch_ends_where_its_work_gets_too_much(void **state)
+{
+    static const char *const values[] = {"{}", "null"};
+    for (size_t v = 0; v < ARRAY_LEN(values); ++v) {
+        struct strbuf document = STRBUF_INIT, patch = STRBUF_INIT;
+        strbuf_adds(&document, "{\"spec\":{\"selector\":{");
+        for (int i = 0; i < 10000; ++i)
+            strbuf_addf(&document, "%s\"a%d\":1", i != 0 ? "," : "", i);
+        strbuf_adds(&document, "}}}");
+        strbuf_adds(&patch, "{\"spec\":{\"selector\":{");
+        for (int i = 0; i < 10000; ++i)
+            strbuf_addf(&patch, "%s\"b%d\":%s", i != 0 ? "," : "", i, values[v]);
+        strbuf_adds(&patch, "}}}");
+        expect_too_much_work(document.base, &patch);
+        strbuf_clear(&document);
+        strbuf_clear(&patch);
+    }
+}
+
+static void deleting_from_a_long_list_is_work_too(void **state)
+{
+    struct strbuf patch = STRBUF_INIT;
+    strbuf_adds(&patch, "{\"metadata\":{\"$deleteFromPrimitiveList/x\":[2],\"x\":[0");
+    for (int i = 0; i < 20000; ++i)
+        strbuf_adds(&patch, i < 10000 ? ",1" : ",2");
+    strbuf_adds(&patch, "]}}");
+    expect_too_much_work("{}", &patch);
+    strbuf_clear(&patch);
+}
+
 /* ---------- server-side apply ---------- */
 
 static struct api_change apply_change(const struct json *old, const char *manager, bool is_forced)
@@ -316,6 +354,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_json_patch_cannot_nest_deeper_than_a_reader_takes, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(merge_patch_is_rfc_7386, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(strategic_patch_merges_keyed_lists, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(a_strategic_patch_ends_where_its_work_gets_too_much, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(deleting_from_a_long_list_is_work_too, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(apply_removes_what_its_manager_leaves_out_and_nobody_else_owns, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(apply_conflicts_on_fields_of_others_unless_forced, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(apply_of_the_same_changes_nothing, arena_setup, arena_teardown),
