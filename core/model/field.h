@@ -56,6 +56,9 @@ enum {
     FIELD_UNSTORED = 128,   /* checked, but the struct has no place for it (scalars, lists of scalars, RAW) */
 };
 
+/* Entries of a MAP of free names, as `.max`. Such maps are searched entry by entry, and two of them compared, in many places. */
+enum { FIELD_MAP_MAX = 4096 };
+
 struct field_int_or_string {
     bool is_string;
     int32_t number;

@@ -8,8 +8,7 @@
 #include "core/base/base64.h"
 #include "core/base/clock.h"
 #include "core/base/utf8.h"
-
-enum { MAP_MAX = 4096 }; /* entries: each is compared with all before it */
+#include "core/model/field.h"
 
 enum proto_type {
     PROTO_STRING,
@@ -234,8 +233,8 @@ static int add_pair(struct reader *reader, const struct proto_row *row, struct s
     }
     if (!utf8_is_valid(key) || (row->type == PROTO_MAP && !utf8_is_valid(value)))
         return err_set(reader->err, ERR_BAD_REQUEST, "protobuf: %s is not UTF-8", row->name);
-    if (map->num == MAP_MAX)
-        return err_set(reader->err, ERR_TOO_LARGE, "protobuf: %s has more than %d entries", row->name, MAP_MAX);
+    if (map->num == FIELD_MAP_MAX) /* each entry is compared with all before it */
+        return err_set(reader->err, ERR_TOO_LARGE, "protobuf: %s has more than %d entries", row->name, FIELD_MAP_MAX);
     if (json_get_n(map, key) != NULL)
         return err_set(reader->err, ERR_BAD_REQUEST, "protobuf: %s has an entry twice", row->name);
     json_set_n(reader->arena, map, arena_slice(reader->arena, key),

@@ -217,6 +217,11 @@ const struct field_schema obj_endpoint_slice_schema =
 
 /* ---- Secret ---- */
 
+static bool is_map(const struct json *value)
+{
+    return value->type == JSON_OBJECT && value->num <= FIELD_MAP_MAX;
+}
+
 static void move_member(struct json *data, struct json *member, struct arena *arena)
 {
     struct strbuf text = STRBUF_INIT;
@@ -228,8 +233,7 @@ static void move_member(struct json *data, struct json *member, struct arena *ar
 void obj_secret_prepare(struct json *object, struct arena *arena)
 {
     struct json *strings = json_get(object, "stringData"), *data = json_get(object, "data");
-    if (strings == NULL || strings->type != JSON_OBJECT ||
-        (data != NULL && data->type != JSON_OBJECT && data->type != JSON_NULL))
+    if (strings == NULL || !is_map(strings) || (data != NULL && data->type != JSON_NULL && !is_map(data)))
         return; /* the table says what is wrong */
     JSON_FOR(member, strings)
     if (member->type != JSON_STRING)
@@ -297,10 +301,10 @@ static const struct field secret_fields[] = {
     OBJ_HEAD_FIELDS,
     {"type", FIELD_STRING, AT(type), FIELD_IMMUTABLE, .min = 1, .max = 253, .def = OBJ_SECRET_OPAQUE,
      .doc = "Opaque, or kubernetes.io/tls: then data has tls.crt and tls.key."},
-    {"data", FIELD_MAP, AT(data), FIELD_SECRET, .item = FIELD_BYTES, .key_format = &format_key,
+    {"data", FIELD_MAP, AT(data), FIELD_SECRET, .item = FIELD_BYTES, .max = FIELD_MAP_MAX, .key_format = &format_key,
      .doc = "Contents, base64."},
     {"stringData", FIELD_MAP, AT(string_data), FIELD_SECRET | FIELD_WRITE_ONLY, .item = FIELD_STRING,
-     .key_format = &format_key, .doc = "Contents as text, for writing only: goes into data."},
+     .max = FIELD_MAP_MAX, .key_format = &format_key, .doc = "Contents as text, for writing only: goes into data."},
     {"immutable", FIELD_BOOL, AT(is_immutable), .doc = "Contents may not change any more."},
 };
 const struct field_schema obj_secret_schema = FIELD_SCHEMA(
@@ -330,8 +334,8 @@ static void check_keys_are_in_one_map(struct field_ctx *ctx, const void *object)
 #define T struct obj_config_map
 static const struct field config_map_fields[] = {
     OBJ_HEAD_FIELDS,
-    {"data", FIELD_MAP, AT(data), .item = FIELD_STRING, .key_format = &format_key, .doc = "Texts."},
-    {"binaryData", FIELD_MAP, AT(binary_data), .item = FIELD_BYTES, .key_format = &format_key,
+    {"data", FIELD_MAP, AT(data), .item = FIELD_STRING, .max = FIELD_MAP_MAX, .key_format = &format_key, .doc = "Texts."},
+    {"binaryData", FIELD_MAP, AT(binary_data), .item = FIELD_BYTES, .max = FIELD_MAP_MAX, .key_format = &format_key,
      .doc = "Bytes, base64."},
     {"immutable", FIELD_BOOL, AT(is_immutable), .doc = "Contents may not change any more."},
 };

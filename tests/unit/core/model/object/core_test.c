@@ -122,6 +122,39 @@ static void prepared_objects(void **state)
                         "x");
 }
 
+/* {"a0":"","a1":"",…} */
+static void add_map(struct strbuf *out, unsigned num)
+{
+    for (unsigned i = 0; i < num; ++i)
+        strbuf_addf(out, "%s\"a%u\":\"\"", i != 0 ? "," : "{", i);
+    strbuf_addc(out, '}');
+}
+
+static void maps_hold_a_bounded_number_of_entries(void **state)
+{
+    static const struct {
+        enum kind_id kind;
+        const char *at, *refusal;
+    } maps[] = {
+        {KIND_CONFIG_MAP, "data", "data | FieldValueTooMany | Too many: 4097: must have at most 4096 entries"},
+        {KIND_CONFIG_MAP, "binaryData", "binaryData | FieldValueTooMany"},
+        {KIND_CONFIG_MAP, "metadata.labels", "metadata.labels | FieldValueTooMany"},
+        {KIND_CONFIG_MAP, "metadata.annotations", "metadata.annotations | FieldValueTooMany"},
+        {KIND_SECRET, "stringData", "stringData | FieldValueTooMany"},
+    };
+    struct strbuf most = STRBUF_INIT, more = STRBUF_INIT;
+    add_map(&most, 4096);
+    add_map(&more, 4097);
+    for (size_t i = 0; i < ARRAY_LEN(maps); ++i) {
+        const struct change changes[] = {{maps[i].kind, maps[i].at, more.base, maps[i].refusal}};
+        assert_changes(changes, 1);
+    }
+    const struct change taken[] = {{KIND_CONFIG_MAP, "data", most.base, NULL}};
+    assert_changes(taken, 1);
+    strbuf_clear(&most);
+    strbuf_clear(&more);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +164,7 @@ int main(void)
         KIND_TEST(config_maps),
         KIND_TEST(endpoint_slices),
         KIND_TEST(prepared_objects),
+        KIND_TEST(maps_hold_a_bounded_number_of_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
