@@ -2,6 +2,7 @@
  * yaml_write.c. */
 #include "core/base/json.h"
 
+#include "core/base/json_index.h"
 #include "core/base/json_number.h"
 #include "core/base/json_tree.h"
 
@@ -117,25 +118,11 @@ static bool arrays_equal(const struct json *a, const struct json *b)
 static bool objects_equal(const struct json *a, const struct json *b)
 {
     bool is_equal = true;
-    struct hashmap by_name = HASHMAP_INIT;
-    if (b->num > JSON_SCAN_MEMBERS_MAX)
-        JSON_FOR(member, b)
-    (void)hashmap_put(&by_name, member->key.base, member->key.len, member);
-    /* Usually both are in the same order: then `guess` is always right. */
-    const struct json *guess = b->child;
-    JSON_FOR(member, a)
-    {
-        const struct json *other = guess;
-        if (other == NULL || !slice_eq(other->key, member->key))
-            other = b->num > JSON_SCAN_MEMBERS_MAX ? hashmap_get(&by_name, member->key.base, member->key.len)
-                                                   : json_get_n(b, member->key);
-        if (other == NULL || !json_equal(member, other)) {
-            is_equal = false;
-            break;
-        }
-        guess = other->next;
-    }
-    hashmap_clear(&by_name);
+    struct json_index index;
+    json_index_init(&index, b);
+    for (const struct json *member = a->child; is_equal && member != NULL; member = member->next)
+        is_equal = json_equal(member, json_index_get(&index, member->key));
+    json_index_clear(&index);
     return is_equal;
 }
 
@@ -263,8 +250,22 @@ struct json *json_set_n(struct arena *arena, struct json *object, struct slice n
         replace_child(object, old, value);
         return value;
     }
+    return json_add_n(arena, object, name, value);
+}
+
+struct json *json_add_n(struct arena *arena, struct json *object, struct slice name, struct json *value)
+{
     value->key = arena_slice(arena, name);
     return json_append(object, value);
+}
+
+void json_overwrite(struct json *slot, const struct json *value)
+{
+    struct json *next = slot->next;
+    struct slice key = slot->key;
+    *slot = *value;
+    slot->next = next;
+    slot->key = key;
 }
 
 struct json *json_set(struct arena *arena, struct json *object, const char *name, struct json *value)

@@ -72,6 +72,10 @@ struct json *json_set_n(struct arena *arena, struct json *object, struct slice n
 struct json *json_set_str(struct arena *arena, struct json *object, const char *name, const char *text);
 struct json *json_set_int(struct arena *arena, struct json *object, const char *name, int64_t value);
 struct json *json_set_bool(struct arena *arena, struct json *object, const char *name, bool value);
+/* Appends: the caller knows that there is no member of this name yet. */
+struct json *json_add_n(struct arena *arena, struct json *object, struct slice name, struct json *value);
+/* `slot` becomes `value`, under its own name and at its place; `value` is not to be used any more. */
+void json_overwrite(struct json *slot, const struct json *value);
 bool json_remove(struct json *object, const char *name);
 bool json_remove_child(struct json *parent, struct json *child);
 struct json *json_clone(struct arena *arena, const struct json *value);

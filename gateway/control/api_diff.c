@@ -2,6 +2,8 @@
  * in front is one addition and not a change of all. */
 #include "gateway/control/api_internal.h"
 
+#include "core/base/json_index.h"
+
 struct differ {
     struct arena *arena;
     struct json *out;
@@ -45,12 +47,17 @@ static const char *member_path(struct differ *d, const char *path, struct slice 
 
 static void compare_objects(struct differ *d, const char *path, const struct json *from, const struct json *to)
 {
+    struct json_index before, after;
+    json_index_init(&before, from);
+    json_index_init(&after, to);
     JSON_FOR(member, from)
     if (!is_noise(path, member->key))
-        compare(d, member_path(d, path, member->key), member, json_get_n(to, member->key));
+        compare(d, member_path(d, path, member->key), member, json_index_get(&after, member->key));
     JSON_FOR(member, to)
-    if (!is_noise(path, member->key) && json_get_n(from, member->key) == NULL)
+    if (!is_noise(path, member->key) && json_index_get(&before, member->key) == NULL)
         report(d, member_path(d, path, member->key), "add", NULL, member);
+    json_index_clear(&before);
+    json_index_clear(&after);
 }
 
 /* The name of every item, or NULL when one has none. */

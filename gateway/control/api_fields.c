@@ -13,6 +13,7 @@
 #include "gateway/control/api_internal.h"
 
 #include "core/base/clock.h"
+#include "core/base/json_index.h"
 
 #define OLD_MANAGER "before-first-apply"
 #define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
@@ -24,11 +25,6 @@ static bool is_leaf(const struct json *set)
     return set->num == 0;
 }
 
-static void put(struct arena *arena, struct json *set, struct slice name, struct json *subset)
-{
-    json_set_n(arena, set, name, subset);
-}
-
 enum set_op { SET_BOTH, SET_WITHOUT };
 
 /* What is in `a` and (BOTH) or but not (WITHOUT) in `b`. An empty object is a field ("f:labels":{}), but one of which nothing is
@@ -36,34 +32,40 @@ enum set_op { SET_BOTH, SET_WITHOUT };
 static struct json *combine(struct arena *arena, const struct json *a, const struct json *b, enum set_op op)
 {
     struct json *out = json_new_object(arena);
+    struct json_index others;
+    json_index_init(&others, b);
     JSON_FOR(member, a)
     {
-        const struct json *other = json_get_n(b, member->key);
+        const struct json *other = json_index_get(&others, member->key);
         if (other == NULL) {
             if (op == SET_WITHOUT)
-                put(arena, out, member->key, json_clone(arena, member));
+                json_add_n(arena, out, member->key, json_clone(arena, member));
         } else if (is_leaf(member) || is_leaf(other)) {
             if (op == SET_BOTH ? is_leaf(member) == is_leaf(other) : !is_leaf(member))
-                put(arena, out, member->key, json_clone(arena, member));
+                json_add_n(arena, out, member->key, json_clone(arena, member));
         } else {
             struct json *inner = combine(arena, member, other, op);
             if (inner->num != 0)
-                put(arena, out, member->key, inner);
+                json_add_n(arena, out, member->key, inner);
         }
     }
+    json_index_clear(&others);
     return out;
 }
 
 static void add_all(struct arena *arena, struct json *set, const struct json *more)
 {
+    struct json_index owned;
+    json_index_init(&owned, set);
     JSON_FOR(member, more)
     {
-        struct json *own = json_get_n(set, member->key);
+        struct json *own = json_index_get(&owned, member->key);
         if (own == NULL)
-            put(arena, set, member->key, json_clone(arena, member));
+            json_add_n(arena, set, member->key, json_clone(arena, member));
         else
             add_all(arena, own, member);
     }
+    json_index_clear(&owned);
 }
 
 /* ---------- keyed lists ---------- */
@@ -98,6 +100,35 @@ static struct slice item_name(struct arena *arena, const struct field *row, cons
     return result;
 }
 
+static void check_lists(struct field_report *report, const struct field_schema *schema, const struct json *value, const char *path);
+
+static void check_list(struct field_report *report, const struct field *row, const struct json *list, const char *path)
+{
+    uint32_t index = 0;
+    if (list->num > row->max) {
+        field_report_add(report, FIELD_TOO_MANY, path, "%u: must have at most %lld items", list->num, (long long)row->max);
+        return;
+    }
+    JSON_FOR(item, list)
+    check_lists(report, row->schema, item, arena_printf(report->arena, "%s[%u]", path, index++));
+}
+
+/* Items are looked for one by one: what no table was held against yet must not have longer keyed lists than its table takes. */
+static void check_lists(struct field_report *report, const struct field_schema *schema, const struct json *value, const char *path)
+{
+    JSON_FOR(member, value)
+    {
+        const struct field *row = value->type == JSON_OBJECT ? field_find(schema, member->key) : NULL;
+        if (row == NULL || row->schema == NULL || row->type == FIELD_RAW)
+            continue;
+        const char *at = arena_printf(report->arena, "%s%s%s", path, path[0] != '\0' ? "." : "", row->name);
+        if (is_keyed(row) && member->type == JSON_ARRAY)
+            check_list(report, row, member, at);
+        else if (row->type != FIELD_LIST)
+            check_lists(report, row->schema, member, at);
+    }
+}
+
 static struct json *find_item(struct arena *arena, const struct field *row, const struct json *list, struct slice name)
 {
     if (list != NULL && list->type == JSON_ARRAY)
@@ -125,9 +156,9 @@ static struct json *changed_items(struct arena *arena, const struct field *row, 
         const struct json *old = find_item(arena, row, other, name);
         struct json *inner = changed(arena, row->schema, item, old);
         if (old == NULL)
-            put(arena, inner, SLICE("."), json_new_object(arena));
+            json_add_n(arena, inner, SLICE("."), json_new_object(arena));
         if (inner->num != 0)
-            put(arena, set, name, inner);
+            json_add_n(arena, set, name, inner);
     }
     return set;
 }
@@ -146,18 +177,23 @@ static void add_changed(struct arena *arena, struct json *set, const struct fiel
     else
         inner = json_new_object(arena);
     if (inner->num != 0 || (!is_inner && !is_list))
-        put(arena, set, field_name(arena, member->key), inner);
+        json_add_n(arena, set, field_name(arena, member->key), inner);
 }
 
-/* The fields of `value` that `other` (NULL: nothing) lacks or has differently. */
+/* The fields of `value` that `other` (NULL: nothing) lacks or has differently. What the table does not know is refused later, or
+ * dropped: nobody owns it. */
 static struct json *changed(struct arena *arena, const struct field_schema *schema, const struct json *value, const struct json *other)
 {
     struct json *set = json_new_object(arena);
+    struct json_index others;
+    json_index_init(&others, other);
     JSON_FOR(member, value)
     {
         const struct field *row = schema != NULL ? field_find(schema, member->key) : NULL;
-        add_changed(arena, set, row, member, json_get_n(other, member->key));
+        if (schema == NULL || row != NULL)
+            add_changed(arena, set, row, member, json_index_get(&others, member->key));
     }
+    json_index_clear(&others);
     return set;
 }
 
@@ -183,9 +219,9 @@ static struct json *owned_fields(struct arena *arena, const struct kind *kind, c
 
 static void merge(struct arena *arena, const struct field_schema *schema, struct json *target, const struct json *applied);
 
-static void merge_member(struct arena *arena, const struct field *row, struct json *target, const struct json *member)
+/* `old`: the member of this name, or NULL. */
+static void merge_member(struct arena *arena, const struct field *row, struct json *target, struct json *old, const struct json *member)
 {
-    struct json *old = json_get_n(target, member->key);
     if (member->type == JSON_NULL)
         return; /* the same as not given */
     if (member->type == JSON_OBJECT && old != NULL && old->type == JSON_OBJECT && (row == NULL || row->type != FIELD_RAW)) {
@@ -199,15 +235,20 @@ static void merge_member(struct arena *arena, const struct field *row, struct js
             else
                 json_push(old, json_clone(arena, item));
         }
+    } else if (old != NULL) {
+        json_overwrite(old, json_clone(arena, member));
     } else {
-        json_set_n(arena, target, member->key, json_clone(arena, member));
+        json_add_n(arena, target, member->key, json_clone(arena, member));
     }
 }
 
 static void merge(struct arena *arena, const struct field_schema *schema, struct json *target, const struct json *applied)
 {
+    struct json_index olds;
+    json_index_init(&olds, target);
     JSON_FOR(member, applied)
-    merge_member(arena, schema != NULL ? field_find(schema, member->key) : NULL, target, member);
+    merge_member(arena, schema != NULL ? field_find(schema, member->key) : NULL, target, json_index_get(&olds, member->key), member);
+    json_index_clear(&olds);
 }
 
 static void remove_fields(struct arena *arena, const struct field_schema *schema, struct json *value, const struct json *set);
@@ -226,24 +267,34 @@ static void remove_items(struct arena *arena, const struct field *row, struct js
     }
 }
 
+/* Whether nothing of the member is left once `set` is taken out of it. */
+static bool remove_member(struct arena *arena, const struct field *row, struct json *member, const struct json *set)
+{
+    if (is_leaf(set))
+        return true;
+    if (member->type == JSON_ARRAY && is_keyed(row))
+        remove_items(arena, row, member, set);
+    else if (member->type == JSON_OBJECT)
+        remove_fields(arena, row != NULL ? row->schema : NULL, member, set);
+    return member->num == 0;
+}
+
 static void remove_fields(struct arena *arena, const struct field_schema *schema, struct json *value, const struct json *set)
 {
-    JSON_FOR(member, set)
-    {
-        if (member->key.len < 2 || member->key.base[0] != 'f')
-            continue;
-        struct slice name = slice_make(member->key.base + 2, member->key.len - 2);
-        struct json *inner = json_get_n(value, name);
-        const struct field *row = schema != NULL ? field_find(schema, name) : NULL;
-        if (inner == NULL)
-            continue;
-        if (!is_leaf(member) && inner->type == JSON_ARRAY && is_keyed(row))
-            remove_items(arena, row, inner, member);
-        else if (!is_leaf(member) && inner->type == JSON_OBJECT)
-            remove_fields(arena, row != NULL ? row->schema : NULL, inner, member);
-        if (is_leaf(member) || inner->num == 0)
-            json_remove_child(value, inner);
+    struct json_index fields;
+    struct json *member = value->child;
+    json_index_init(&fields, set);
+    value->child = value->last = NULL;
+    value->num = 0;
+    for (struct json *next; member != NULL; member = next) {
+        const struct json *field = json_index_get(&fields, field_name(arena, member->key));
+        const struct field *row = schema != NULL ? field_find(schema, member->key) : NULL;
+        struct slice name = member->key;
+        next = member->next;
+        if (field == NULL || !remove_member(arena, row, member, field))
+            json_push(value, member)->key = name;
     }
+    json_index_clear(&fields);
 }
 
 /* ---------- managers ---------- */
@@ -370,7 +421,12 @@ static void take_over_last_applied(struct api_change *change, struct json *entri
     const struct kind *kind = change->target.kind;
     struct slice text = json_slice(json_find(change->old, "metadata", "annotations", LAST_APPLIED, NULL));
     struct json *applied = text.len != 0 && slice_is(change->options.manager, "kubectl") ? json_parse(arena, text, NULL) : NULL;
+    struct field_report report;
     if (applied == NULL || applied->type != JSON_OBJECT)
+        return;
+    field_report_init(&report, arena);
+    check_lists(&report, kind->schema, applied, "");
+    if (report.num_violations != 0)
         return;
     struct json *changed_since = owned_fields(arena, kind, change->old, with_defaults(change, applied));
     struct json *fields = combine(arena, owned_fields(arena, kind, applied, NULL), changed_since, SET_WITHOUT);
@@ -412,6 +468,9 @@ int api_fields_apply(struct api_change *change, const struct json *applied, stru
         return err_set(err, ERR_BAD_REQUEST, "what is applied must be an object");
     if (given != NULL && given->num != 0)
         return err_set(err, ERR_BAD_REQUEST, "metadata.managedFields must be nil");
+    check_lists(&change->report, change->target.kind->schema, applied, "");
+    if (field_report_err(&change->report, err) != 0)
+        return -1;
     struct json *fields = owned_fields(arena, change->target.kind, applied, NULL);
     struct json *entries = entries_of(change);
     if (change->old == NULL)

@@ -134,16 +134,6 @@ static int check_depth(struct api_patcher *p, const struct place *place, const s
     return err_set(p->err, ERR_INVALID, "the result would nest deeper than %d levels", JSON_MAX_DEPTH);
 }
 
-/* The value takes over the slot; its place among the siblings stays. */
-static void overwrite(struct json *slot, const struct json *value)
-{
-    struct json *next = slot->next;
-    struct slice key = slot->key;
-    *slot = *value;
-    slot->next = next;
-    slot->key = key;
-}
-
 static void insert_item(struct json *array, uint64_t index, struct json *value)
 {
     value->key = (struct slice){NULL, 0};
@@ -200,7 +190,7 @@ static int replace(struct api_patcher *p, struct json **document, struct slice p
     struct json *copy = api_patch_clone(p, value);
     if (copy == NULL || resolve_value(p, *document, path, &place) != 0 || check_depth(p, &place, copy) != 0)
         return -1;
-    overwrite(place.value, copy);
+    json_overwrite(place.value, copy);
     return 0;
 }
 
@@ -296,7 +286,7 @@ static int merge(struct api_patcher *p, struct json *target, const struct json *
         if (old == NULL)
             json_set_n(p->arena, target, member->key, value);
         else if (old != value)
-            overwrite(old, value);
+            json_overwrite(old, value);
     }
     return 0;
 }

@@ -332,6 +332,47 @@ static void what_others_changed_since_client_side_apply_is_theirs(void **state)
     assert_int_equal(err.code, ERR_CONFLICT);
 }
 
+/* With fieldValidation=Ignore: as deep as a reader takes, so that the owned fields would be deeper. */
+static void nobody_owns_what_the_table_does_not_know(void **state)
+{
+    struct strbuf applied = STRBUF_INIT, stored = STRBUF_INIT;
+    struct err err = ERR_INIT;
+    struct api_change change = apply_change(NULL, "a", false);
+    change.options.unknown = FIELD_UNKNOWN_IGNORE;
+    field_report_init(&change.report, arena);
+    strbuf_adds(&applied, "{" HEAD "\"metadata\":{\"name\":\"web\"}," PORTS ",\"more\":");
+    for (int i = 0; i < JSON_MAX_DEPTH - 1; ++i)
+        strbuf_adds(&applied, "{\"a\":");
+    strbuf_adds(&applied, "1");
+    for (int i = 0; i < JSON_MAX_DEPTH; ++i)
+        strbuf_addc(&applied, '}');
+    assert_int_equal(api_fields_apply(&change, must_parse(applied.base), &err), 0);
+    assert_int_equal(api_change_finish(&change, &err), 0);
+    json_write(&stored, change.new);
+    assert_null(strstr(stored.base, "f:more"));
+    assert_tree(change.new, stored.base);
+    strbuf_clear(&applied);
+    strbuf_clear(&stored);
+}
+
+/* Each of these would be looked for among all others, by a text made anew for each look. */
+static void apply_refuses_lists_that_are_too_long_before_it_merges(void **state)
+{
+    struct strbuf applied = STRBUF_INIT;
+    struct err err = ERR_INIT;
+    struct json *live = apply(NULL, "a", "{" HEAD "\"metadata\":{\"name\":\"web\"}," PORTS "}", false, &err);
+    strbuf_adds(&applied, "{" HEAD "\"metadata\":{\"name\":\"web\"},\"spec\":{\"ports\":[");
+    for (int i = 1; i <= 3000; ++i)
+        strbuf_addf(&applied, "%s{\"port\":%d}", i != 1 ? "," : "", i);
+    strbuf_adds(&applied, "]}}");
+    size_t used = arena_used(arena);
+    assert_null(apply(live, "b", applied.base, false, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_string_equal(err.text, "spec.ports: Too many: 3000: must have at most 100 items");
+    assert_true(arena_used(arena) - used < 16 << 20);
+    strbuf_clear(&applied);
+}
+
 /* ---------- differences ---------- */
 
 static void differences_name_paths_and_leave_out_noise(void **state)
@@ -364,6 +405,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_empty_object_that_is_left_out_takes_nothing_of_others_along, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(kubectl_goes_on_from_what_its_client_side_apply_gave, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(what_others_changed_since_client_side_apply_is_theirs, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(nobody_owns_what_the_table_does_not_know, arena_setup, arena_teardown),
+        cmocka_unit_test_setup_teardown(apply_refuses_lists_that_are_too_long_before_it_merges, arena_setup, arena_teardown),
         cmocka_unit_test_setup_teardown(differences_name_paths_and_leave_out_noise, arena_setup, arena_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
