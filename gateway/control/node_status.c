@@ -319,9 +319,10 @@ void ctl_node_status_forget(struct ctl_node_status *status, struct slice name)
 
 /* ---------- those that do not come back ---------- */
 
+/* What is stored may be by the hand of an administrator: anything may be missing. */
 static void tell_absent(struct ctl_node_status *status, struct arena *arena, const struct ctl_object *object)
 {
-    const struct json *tree = ctl_object_tree(arena, object), *old = json_get(tree, "status");
+    const struct json *tree = ctl_object_tree(arena, object), *old = json_get(tree, "status"), *old_errors = json_get(old, "errors");
     struct strbuf errors = STRBUF_INIT;
     struct ctl_node_view view = {.name = object->key.name, .role = json_slice(json_find(tree, "spec", "role", NULL))};
     if (!json_is_true(json_get(old, "connected")) || find(status, object->key.name) != NULL)
@@ -331,7 +332,7 @@ static void tell_absent(struct ctl_node_status *status, struct arena *arena, con
     (void)clock_parse_rfc3339(json_slice(json_get(old, "lastSeen")), &view.last_seen_us); /* else never */
     view.applied_rev = (uint64_t)json_int_or(json_get(old, "appliedRevision"), 0);
     view.attempted_rev = (uint64_t)json_int_or(json_get(old, "attemptedRevision"), 0);
-    json_write(&errors, json_get(old, "errors"));
+    json_write(&errors, old_errors != NULL ? old_errors : json_new_array(arena));
     view.errors = strbuf_slice(&errors);
     ctl_node_status_note(status, &view);
     strbuf_clear(&errors);

@@ -106,6 +106,17 @@ static void a_removed_node_stays_removed(void **state)
     assert_null(ctl_cache_get(held.cache, &key));
 }
 
+/* An administrator may have written the status: anything may be missing. */
+static void a_node_that_does_not_come_back_is_told_offline_whatever_was_known_of_it(void **state)
+{
+    struct ctl_write write = {.op = CTL_PUT, .key = node_key("a"), .object = SLICE("{\"metadata\":{\"name\":\"a\"},\"status\":{\"connected\":true}}")};
+    assert_int_not_equal(write_all(held.store, &write, 1, NULL), 0);
+    net_worker_turn(held.worker, 0);
+    timers_run(&held.worker->timers, net_now_ms(held.worker) + 5000); /* it had its time to come back */
+    turn_until_told("a", "Offline", 0);
+    assert_int_equal(json_get(held_store_status(&held, node_key("a")), "errors")->type, JSON_ARRAY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +124,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_node_that_stays_on_its_way_is_told_of, setup, teardown),
         cmocka_unit_test_setup_teardown(another_ones_write_costs_no_news, setup, teardown),
         cmocka_unit_test_setup_teardown(a_removed_node_stays_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_node_that_does_not_come_back_is_told_offline_whatever_was_known_of_it, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
