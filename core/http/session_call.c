@@ -117,10 +117,10 @@ static void on_end(struct ht_call *engine_call)
 
 /* ---- connections ---- */
 
-static void set_deadline(struct session_call *call, void (*run)(struct timer *timer), uint64_t after_ms)
+static void set_deadline(struct session_call *call, void (*run)(struct timer *timer), uint64_t at_ms)
 {
     call->deadline.run = run;
-    timer_start(&call->session->worker->timers, &call->deadline, call->begun_ms + after_ms);
+    timer_start(&call->session->worker->timers, &call->deadline, at_ms);
 }
 
 static void on_call_deadline(struct timer *timer)
@@ -131,10 +131,12 @@ static void on_call_deadline(struct timer *timer)
     session_call_fail(call, ERR_TIMEOUT, why);
 }
 
+/* Counted from when it has sought a connection; never beyond the call's own time. */
 static unsigned connect_timeout_ms(const struct session_call *call)
 {
     unsigned ms = call->session->connect_timeout_ms;
-    return call->timeout_ms != 0 ? MIN(ms, call->timeout_ms) : ms;
+    uint64_t over_ms = call->begun_ms + call->timeout_ms;
+    return call->timeout_ms != 0 ? (unsigned)MIN((uint64_t)ms, over_ms - MIN(over_ms, call->sought_ms)) : ms;
 }
 
 static void on_connect_deadline(struct timer *timer)
@@ -151,7 +153,7 @@ static void call_connected(struct session_call *call)
     call->is_connecting = false;
     timer_stop(&call->deadline);
     if (call->timeout_ms != 0)
-        set_deadline(call, on_call_deadline, call->timeout_ms);
+        set_deadline(call, on_call_deadline, call->begun_ms + call->timeout_ms);
 }
 
 static void on_ready(struct ht_client_conn *conn)
@@ -196,6 +198,7 @@ static void on_fail(struct ht_call *engine_call, enum ht_fail fail, const char *
         session_call_go(call);
     } else if (may_retry(call)) {
         call->is_retried = true;
+        call->sought_ms = net_now_ms(call->session->worker); /* it may have waited for long */
         session_call_go(call);
     } else if (call->is_connecting) {
         call_fail_connect(call, detail);
@@ -215,11 +218,16 @@ static struct ht_client_conn *find_room(const struct ht_session *session)
     return NULL;
 }
 
+static uint64_t connect_deadline_ms(const struct session_call *call)
+{
+    return call->sought_ms + connect_timeout_ms(call);
+}
+
 /* The time that is left is shared among the addresses that are. */
 static unsigned address_timeout_ms(const struct session_call *call)
 {
     const struct ht_session *session = call->session;
-    uint64_t until = call->begun_ms + connect_timeout_ms(call), now = net_now_ms(session->worker);
+    uint64_t until = connect_deadline_ms(call), now = net_now_ms(session->worker);
     return (unsigned)MAX((until > now ? until - now : 0) / (session->num_addrs - call->next_addr), (uint64_t)1);
 }
 
@@ -261,7 +269,7 @@ static void call_connect(struct session_call *call)
             return;
         }
         call->is_connecting = true;
-        set_deadline(call, on_connect_deadline, connect_timeout_ms(call));
+        set_deadline(call, on_connect_deadline, connect_deadline_ms(call));
     } else if (conn->is_ready) {
         call_connected(call);
     }
@@ -296,7 +304,7 @@ void session_call_go(struct session_call *call)
         call_connect(call);
         return;
     }
-    set_deadline(call, on_connect_deadline, connect_timeout_ms(call));
+    set_deadline(call, on_connect_deadline, connect_deadline_ms(call));
     if (session->lookup == NULL)
         session->lookup = net_resolve_start(session->worker, slice_of(session->host), session->port, on_resolved, session);
 }
@@ -354,7 +362,7 @@ struct session_call *session_call_new(struct ht_session *session, const struct h
     call->data = data;
     call->max_body = request->max_body != 0 ? request->max_body : MAX_BODY;
     call->timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : on_piece != NULL ? 0 : CALL_TIMEOUT_MS;
-    call->begun_ms = net_now_ms(session->worker);
+    call->begun_ms = call->sought_ms = net_now_ms(session->worker);
     timer_init(&call->deadline, on_call_deadline);
     net_post_init(&call->over_post, on_over);
     list_init(&call->link);

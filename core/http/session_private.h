@@ -38,6 +38,7 @@ struct session_call {
     bool is_retried;          /* on another one */
     bool is_over;             /* and to be told */
     uint64_t begun_ms;
+    uint64_t sought_ms;       /* when it began to seek the connection */
     unsigned timeout_ms;      /* 0: none */
     struct timer deadline;
     struct net_post over_post;

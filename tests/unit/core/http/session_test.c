@@ -22,6 +22,8 @@
 struct visitor {
     struct net_io io;
     struct strbuf in;
+    unsigned num_asked;
+    struct timer end_timer;
     struct net_post free_post;
     struct list link;
 };
@@ -41,6 +43,7 @@ static void free_visitor(struct net_post *post)
 
 static void leave(struct net_io *io)
 {
+    timer_stop(&CONTAINER_OF(io, struct visitor, io)->end_timer);
     net_io_close(io);
     net_post(io->worker, &CONTAINER_OF(io, struct visitor, io)->free_post);
 }
@@ -48,6 +51,11 @@ static void leave(struct net_io *io)
 static void say(struct net_io *io, const char *text)
 {
     net_io_write(io, &(struct iovec){(char *)text, strlen(text)}, 1);
+}
+
+static void on_end_timer(struct timer *timer)
+{
+    net_io_shutdown(&CONTAINER_OF(timer, struct visitor, end_timer)->io);
 }
 
 static void say_many(struct net_io *io, size_t len)
@@ -64,11 +72,14 @@ static void answer(struct visitor *visitor)
     const char *in = visitor->in.base;
     char text[256];
 
-    if (strncmp(in, "GET /hello ", 11) == 0) {
+    visitor->num_asked++;
+    if (strncmp(in, "GET /hello ", 11) == 0 || (strncmp(in, "GET /late-to-close ", 19) == 0 && visitor->num_asked == 1)) {
         say(io, "HTTP/1.1 200 OK\r\nX-Word:  a b \r\nContent-Length: 5\r\n\r\nhello");
     } else if (strncmp(in, "GET /hello-and-close ", 21) == 0) {
         say(io, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"); /* and nothing of Connection: close */
         net_io_shutdown(io);
+    } else if (strncmp(in, "GET /late-to-close ", 19) == 0) {
+        timer_start(&io->worker->timers, &visitor->end_timer, net_now_ms(io->worker) + 1100);
     } else if (strncmp(in, "PUT /echo ", 10) == 0) {
         const char *body = strstr(in, "\r\n\r\n") + 4;
         bool has_word = strstr(in, "\r\nx-word: yes\r\n") != NULL && strstr(in, "Expect:") == NULL;
@@ -135,6 +146,7 @@ static bool on_accept(struct net_listener *listener, int fd)
     struct visitor *visitor = xcalloc(1, sizeof(*visitor));
 
     net_post_init(&visitor->free_post, free_visitor);
+    timer_init(&visitor->end_timer, on_end_timer);
     list_push(&visitors, &visitor->link);
     net_io_init_server(&visitor->io, listener->worker, fd, listener->data, &visitor_ops);
     return true;
@@ -575,6 +587,20 @@ static void a_kept_connection_that_is_gone_is_replaced(void **state)
     ht_session_free(session);
 }
 
+/* The time to connect begins when a connection is sought, not with the call. */
+static void a_kept_connection_that_ends_late_is_replaced_too(void **state)
+{
+    struct ht_request hello = {.target = "/hello"}, late = {.target = "/late-to-close"};
+    struct err err = ERR_INIT;
+
+    session = ht_session_new(&(struct ht_session_config){.url = plain_url, .connect_timeout_ms = 1000}, NULL);
+    assert_int_equal(ht_session_wait(session, &hello, NULL, NULL, on_done, NULL, &err), 0);
+    if (ht_session_wait(session, &late, NULL, NULL, on_done, NULL, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(body.base, "hello");
+    ht_session_free(session);
+}
+
 static void what_was_sent_before_a_wait_that_never_came_is_told(void **state)
 {
     num_cut = 0;
@@ -606,6 +632,7 @@ int main(void)
         cmocka_unit_test(calls_beside_a_stream_keep_their_connection_and_end_with_it),
         cmocka_unit_test(over_http2_all_share_a_connection),
         cmocka_unit_test(a_kept_connection_that_is_gone_is_replaced),
+        cmocka_unit_test(a_kept_connection_that_ends_late_is_replaced_too),
         cmocka_unit_test(what_was_sent_before_a_wait_that_never_came_is_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
