@@ -1,6 +1,7 @@
 /* A growing text. */
 #include "core/base/strbuf.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 void strbuf_clear(struct strbuf *buf)
@@ -43,6 +44,7 @@ void strbuf_addc(struct strbuf *buf, char c)
 void strbuf_vaddf(struct strbuf *buf, const char *fmt, va_list args)
 {
     va_list again;
+    assert(fmt != NULL);
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, fmt, args);
     char *at = strbuf_reserve(buf, (size_t)len);
