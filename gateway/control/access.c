@@ -10,12 +10,11 @@ const char *const access_role_names[] = {"none", "node", "viewer", "editor", "ad
 
 /* ---------- life ---------- */
 
-struct ctl_access *ctl_access_open(struct net_worker *worker, struct ctl_store *store, const char *trust_domain, struct err *err)
+struct ctl_access *ctl_access_open(struct net_worker *worker, struct ctl_store *store, struct err *err)
 {
     struct ctl_access *access = xcalloc(1, sizeof(*access));
     access->worker = worker;
     access->store = store;
-    access->trust_domain = xstrdup(trust_domain);
     list_init(&access->tokens);
     list_init(&access->operations);
     access->lockout = ctl_lockout_new();
@@ -33,7 +32,6 @@ struct ctl_access *ctl_access_free(struct ctl_access *access)
     hashmap_clear(&access->tokens_by_hash);
     hashmap_clear(&access->tokens_by_name);
     ctl_lockout_free(access->lockout);
-    free(access->trust_domain);
     free(access);
     return NULL;
 }

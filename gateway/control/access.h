@@ -25,7 +25,7 @@ struct ctl_identity {
 struct ctl_access;
 
 /* Reads the tokens. Blocks: at start. */
-struct ctl_access *ctl_access_open(struct net_worker *worker, struct ctl_store *store, const char *trust_domain, struct err *err);
+struct ctl_access *ctl_access_open(struct net_worker *worker, struct ctl_store *store, struct err *err);
 struct ctl_access *ctl_access_free(struct ctl_access *access);
 /* The first start's administrator: makes a token when there is none at all and returns it once, heap; else NULL. Blocks. */
 char *ctl_access_bootstrap(struct ctl_access *access, struct err *err);

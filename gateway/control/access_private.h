@@ -24,7 +24,6 @@ struct token {
 struct ctl_access {
     struct net_worker *worker;
     struct ctl_store *store;
-    char *trust_domain;
     struct list tokens;
     struct hashmap tokens_by_hash, tokens_by_name;
     struct list operations; /* of struct operation: the first is under way */

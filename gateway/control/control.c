@@ -167,7 +167,7 @@ static int open_identity(struct ctl_control *control, struct err *err)
     control->ca = ctl_ca_open(control->store, control->config.trust_domain, err);
     if (control->ca == NULL)
         return err_wrap(err, "certificate authority");
-    control->access = ctl_access_open(control->worker, control->store, ctl_ca_trust_domain(control->ca), err);
+    control->access = ctl_access_open(control->worker, control->store, err);
     if (control->access == NULL)
         return err_wrap(err, "access");
     return write_bootstrap_files(control, err);

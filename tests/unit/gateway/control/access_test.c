@@ -55,7 +55,7 @@ static int teardown(void **state)
 static struct ctl_access *open_access(void)
 {
     struct err err = ERR_INIT;
-    struct ctl_access *access = ctl_access_open(worker, store, "example.org", &err);
+    struct ctl_access *access = ctl_access_open(worker, store, &err);
     assert_non_null(access);
     return access;
 }
