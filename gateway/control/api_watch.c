@@ -244,7 +244,6 @@ static int read_params(struct watch_call *self, struct ctl_filter *filter, uint6
         return err_set(err, ERR_BAD_REQUEST, "resourceVersion: \"%s\" is no revision", rev.base);
     if (read_beginning(self, since, err) != 0)
         return -1;
-    /* One object, watched by its own path, is a selection too. */
     return api_filter(call, &self->target, filter, err);
 }
 

@@ -6,7 +6,7 @@
 #include "core/net/worker.h"
 #include "gateway/control/cache.h"
 
-enum { CACHE_RING = 8192, CACHE_RING_BYTES = 32 << 20, CACHE_RESUME_MAX = 10000 };
+enum { CACHE_RING = 8192, CACHE_RING_BYTES = 32 << 20, CACHE_RESUME_MAX = 10000, CACHE_RESUME_BYTES = 32 << 20 };
 
 /* The objects of one kind in order, and who watches them. Made on first use, kept for ever: kinds are few. */
 struct cache_kind {

@@ -35,7 +35,7 @@ struct ctl_watch {
     uint64_t log_since, log_upto;
     struct err log_err;
     struct logged *log;
-    size_t num_log, cap_log, next_log;
+    size_t num_log, cap_log, next_log, log_bytes;
 };
 
 /* ---------- events ---------- */
@@ -69,6 +69,17 @@ static int give(struct ctl_watch *watch, const struct ctl_event *event)
     return 1;
 }
 
+static void free_log(struct ctl_watch *watch)
+{
+    for (size_t i = 0; i < watch->num_log; ++i) {
+        ctl_object_unref(watch->log[i].before);
+        ctl_object_unref(watch->log[i].after);
+    }
+    free(watch->log);
+    watch->log = NULL;
+    watch->num_log = watch->next_log = watch->cap_log = watch->log_bytes = 0;
+}
+
 /* ---------- phases ---------- */
 
 static int next_present(struct ctl_watch *watch, struct ctl_object *last, struct ctl_event *ret)
@@ -96,6 +107,7 @@ static int next_logged(struct ctl_watch *watch, struct ctl_event *ret)
     while (watch->next_log < watch->num_log)
         if (event_of(watch, &watch->log[watch->next_log++], ret))
             return give(watch, ret);
+    free_log(watch); /* a watch may go on for long */
     watch->phase = PHASE_RING;
     return 0;
 }
@@ -164,15 +176,9 @@ void cache_wake(struct ctl_cache *cache, struct cache_kind *kind)
 
 /* ---------- the change log ---------- */
 
-static void free_log(struct ctl_watch *watch)
+static bool is_too_much(const struct ctl_watch *watch)
 {
-    for (size_t i = 0; i < watch->num_log; ++i) {
-        ctl_object_unref(watch->log[i].before);
-        ctl_object_unref(watch->log[i].after);
-    }
-    free(watch->log);
-    watch->log = NULL;
-    watch->num_log = watch->next_log = watch->cap_log = 0;
+    return watch->num_log > CACHE_RESUME_MAX || watch->log_bytes > CACHE_RESUME_BYTES;
 }
 
 static int add_logged(const struct ctl_change *row, void *data)
@@ -194,7 +200,8 @@ static int add_logged(const struct ctl_change *row, void *data)
         watch->log = xrealloc(watch->log, watch->cap_log * sizeof(*watch->log));
     }
     watch->log[watch->num_log++] = change;
-    return watch->num_log > CACHE_RESUME_MAX;
+    watch->log_bytes += row->object.len + row->previous.len;
+    return is_too_much(watch);
 }
 
 /* On a pool thread: touches the log fields and reads the filter, nothing else. */
@@ -204,8 +211,8 @@ static void read_log(struct net_job *job)
     struct ctl_key filter = {watch->filter.kind, watch->filter.ns, SLICE("")};
     if (ctl_store_read_changes(watch->cache->store, watch->log_since, watch->log_upto, &filter, 0, add_logged,
                                watch, &watch->log_err) == 0 &&
-        watch->num_log > CACHE_RESUME_MAX)
-        err_set(&watch->log_err, ERR_GONE, "more than %d changes since: list again", CACHE_RESUME_MAX);
+        is_too_much(watch))
+        err_set(&watch->log_err, ERR_GONE, "more than %d changes, or %d MiB of them, since: list again", CACHE_RESUME_MAX, CACHE_RESUME_BYTES >> 20);
 }
 
 static void update_needed(struct ctl_cache *cache)

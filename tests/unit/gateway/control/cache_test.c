@@ -603,6 +603,25 @@ static void a_watch_can_stop_while_the_log_is_read(void **state)
     ctl_watch_stop(watch);
 }
 
+/* What a resuming watch reads of the log stays in memory until it is told. */
+static void a_watch_does_not_resume_over_more_than_memory_is_for(void **state)
+{
+    enum { LEN = 1 << 20 };
+    struct ctl_filter filter = filter_of("", "", "");
+    char *filler = arena_alloc(arena, LEN + 1);
+    memset(filler, 'x', LEN);
+    filler[LEN] = '\0';
+    const char *object = arena_printf(arena, "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"x\":\"%s\"}}", filler);
+    put_labelled("a", "", 0);
+    for (int i = 0; i < RING + 2; ++i) { /* before and after count */
+        assert_int_not_equal(put(store, "a", object), 0);
+        net_worker_turn(worker, 0);
+    }
+    struct ctl_watch *watch = watch_from(&filter, 1);
+    assert_string_equal(events(watch), "!410");
+    ctl_watch_stop(watch);
+}
+
 static void revisions_out_of_reach_are_refused(void **state)
 {
     struct ctl_filter filter = filter_of("", "", "");
@@ -640,6 +659,7 @@ int main(void)
         T(a_watch_resumes_after_a_restart),
         T(a_revision_of_several_changes_is_given_again),
         T(a_watch_can_stop_while_the_log_is_read),
+        T(a_watch_does_not_resume_over_more_than_memory_is_for),
         T(revisions_out_of_reach_are_refused),
 #undef T
     };
