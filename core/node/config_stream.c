@@ -53,8 +53,9 @@ struct node_config_stream {
     uint64_t attempted_rev;
     bool is_rejected, wants_snapshot, is_stale, is_cache_tried;
     char *findings;               /* JSON array of the last attempt */
-    uint64_t stored_ms;           /* when the cache was written; 0: never */
+    uint64_t stored_ms;           /* when the cache was written, or not; 0: never */
     bool is_dirty;                /* the cache is behind doc */
+    bool is_store_failing;        /* told once */
 
     struct ht_session *session;       /* the connection: NULL between streams */
     bool is_reporting;                /* a report is on its way: the next one waits for it */
@@ -66,15 +67,17 @@ struct node_config_stream {
 
 /* ---------- the stored snapshot ---------- */
 
+/* What could not be stored (the disk is full) is tried again until it is: control may be gone when this node starts next. */
 static void store(struct node_config_stream *stream)
 {
     struct err err = ERR_INIT;
     if (stream->config.cache_dir == NULL || stream->doc == NULL)
         return;
-    if (node_stored_snapshot_write(stream->config.cache_dir, stream->doc, &err) != 0)
+    stream->is_dirty = node_stored_snapshot_write(stream->config.cache_dir, stream->doc, &err) != 0;
+    if (stream->is_dirty && !stream->is_store_failing)
         log_err(LOG_WARN, "the snapshot was not stored", &err);
+    stream->is_store_failing = stream->is_dirty;
     stream->stored_ms = clock_mono_ms();
-    stream->is_dirty = false;
 }
 
 static void store_if_due(struct node_config_stream *stream)

@@ -216,6 +216,23 @@ def test_control_away_and_back(control, join, echo):
     assert status_of(port, "later.test") == 200
 
 
+def test_what_could_not_be_stored_is_stored_once_it_can_be(control, join, echo):
+    port = free_port()
+    control.apply(manifests(port, {"shop": echo.port}, route("all", ["shop"])))
+    edge = join(token=control.token())
+    edge.wait_ready()
+    folder, aside = edge.data / "proxy", edge.data / "aside"
+    wait_until("the snapshot to be stored", (folder / "snapshot.json").exists)
+    folder.rename(aside)
+    folder.write_text("a file: nothing can be stored in it")
+    control.apply(route("later", ["shop"], ["later.test"]))
+    wait_until("the failure to be told", lambda: "the snapshot was not stored" in edge.process.output())
+    folder.unlink()
+    aside.rename(folder)
+    wait_until("it to be stored", lambda: "later.test" in (folder / "snapshot.json").read_text())
+    assert edge.process.output().count("the snapshot was not stored") == 1
+
+
 def test_it_starts_from_control_else_from_what_is_stored_else_not_at_all(control, join, echo):
     port = free_port()
     control.apply(manifests(port, {"shop": echo.port}, route("all", ["shop"])))
