@@ -148,7 +148,7 @@ static const char *tls_error(struct net_io *io)
         return "the certificate carries none of the names or IDs required"; /* see tls_refuse_identity() */
     if (verify != X509_V_OK)
         return X509_verify_cert_error_string(verify);
-    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST)
+    if (ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_SSL && ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST)
         return net_io_plain_http;
     reason = ERR_reason_error_string(ERR_peek_error());
     return reason != NULL ? reason : "TLS failure";
