@@ -175,13 +175,14 @@ static void on_gone(struct ht_client_conn *conn, enum ht_fail fail, const char *
 
 static const struct ht_client_ops conn_ops = {on_ready, on_available, on_gone};
 
-static void call_fail_connect(struct session_call *call, const char *detail)
+static void note_connect_failure(struct session_call *call, enum ht_fail fail, const char *detail)
 {
     const struct ht_session *session = call->session;
-    char address[160], what[192];
+    char address[160];
+    if (call->connect_err.code != ERR_NONE && fail != HT_FAIL_TLS)
+        return;
     net_sockaddr_format((const struct sockaddr *)&session->addrs[call->next_addr - 1], address, sizeof(address));
-    snprintf(what, sizeof(what), "connect to %s", address);
-    call_fail_unconnected(call, ERR_UNAVAILABLE, what, detail);
+    err_set(&call->connect_err, ERR_UNAVAILABLE, "connect to %s: %s", address, detail);
 }
 
 /* RFC 9110 9.2.2: what was not processed for certain, or may be processed twice. */
@@ -194,14 +195,17 @@ static bool may_retry(const struct session_call *call)
 static void on_fail(struct ht_call *engine_call, enum ht_fail fail, const char *detail)
 {
     struct session_call *call = call_of(engine_call);
+    if (call->is_connecting)
+        note_connect_failure(call, fail, detail);
     if (call->is_connecting && call->next_addr < call->session->num_addrs) {
         session_call_go(call);
     } else if (may_retry(call)) {
         call->is_retried = true;
+        call->connect_err = ERR_INIT;
         call->sought_ms = net_now_ms(call->session->worker); /* it may have waited for long */
         session_call_go(call);
     } else if (call->is_connecting) {
-        call_fail_connect(call, detail);
+        call_fail_unconnected(call, ERR_UNAVAILABLE, "", call->connect_err.text);
     } else {
         session_call_fail(call, fail == HT_FAIL_TOO_LARGE ? ERR_TOO_LARGE : ERR_UNAVAILABLE, detail);
     }
@@ -264,7 +268,7 @@ static void call_connect(struct session_call *call)
     struct ht_client_conn *conn = find_room(call->session);
     if (conn == NULL) {
         if ((conn = connect_next(call)) == NULL) {
-            struct err err = call->err;
+            struct err err = call->connect_err.code != ERR_NONE ? call->connect_err : call->err;
             call_fail_unconnected(call, ERR_UNAVAILABLE, "", err.text);
             return;
         }

@@ -34,6 +34,7 @@ struct session_call {
     size_t num_sent, max_body;
     size_t next_addr;         /* to connect to */
     bool is_connecting;       /* to the one before next_addr */
+    struct err connect_err;   /* of the first address, or of one where TLS failed: that tells more than what cannot be reached */
     bool is_on_kept;          /* on a connection that had calls before, and may have been closed meanwhile */
     bool is_retried;          /* on another one */
     bool is_over;             /* and to be told */

@@ -439,6 +439,9 @@ static void servers_are_verified(void **state)
     assert_int_equal(last_err.code, ERR_UNAVAILABLE);
     assert_non_null(strstr(last_err.text, "certificate"));
     assert_int_equal(status, 0);
+    snprintf(url, sizeof(url), "https://localhost%s", strrchr(tls_url, ':')); /* and nobody is at [::1] */
+    call_to((struct ht_session_config){.url = url}, request, NULL);
+    assert_non_null(strstr(last_err.text, "certificate"));
     call_to((struct ht_session_config){.url = tls_url, .ca_pem = slice_of(ca_pem)}, request, NULL);
     assert_int_equal(status, 200);
     call_to((struct ht_session_config){.url = tls_url, .insecure = true}, request, NULL);
