@@ -6,9 +6,12 @@
 #include "cli/manifest.h"
 #include "cli/output.h"
 #include "cli/resource.h"
+#include "core/base/clock.h"
+
+#include <poll.h>
 
 #define ACCEPT_TABLE "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-enum { EVENT_MAX = 16 << 20 };
+enum { EVENT_MAX = 16 << 20, PAUSE_MS = 1000 };
 
 struct get {
     struct cli *cli;
@@ -240,6 +243,7 @@ static int watch(struct get *get)
         struct cli_answer answer;
         struct cli_request request = {.path = path_of(get, resource, true), .accept = get->is_table ? ACCEPT_TABLE : NULL,
                                       .on_chunk = on_chunk, .data = get};
+        uint64_t begin_ms = clock_mono_ms();
         get->is_gone = false;
         int status = cli_call(get->cli, &request, &answer);
         strbuf_reset(&get->line);
@@ -253,6 +257,8 @@ static int watch(struct get *get)
             return status;
         if (get->is_gone && get->is_table)
             cli_table_print(get->table, false);
+        if (clock_mono_ms() - begin_ms < PAUSE_MS)
+            (void)poll(NULL, 0, PAUSE_MS); /* whoever ends watches at once is not to be asked without one; Ctrl-C ends it */
     }
 }
 
